@@ -1,0 +1,53 @@
+"""Ask a panel of language models in a notebook, let a judge compare them and a synthesizer write the answer."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+from .api import fuse, fuse_async, last, stream
+from .errors import FusionError, FusionInterrupted, PanelFailed
+from .events import fold
+from .providers.scripted import Line, scripted
+from .results import FusionResult
+from .settings import Panel, Panelist, Settings
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__all__ = [
+    "FusionError",
+    "FusionInterrupted",
+    "FusionResult",
+    "Line",
+    "Panel",
+    "PanelFailed",
+    "Panelist",
+    "Settings",
+    "fold",
+    "fuse",
+    "fuse_async",
+    "last",
+    "scripted",
+    "stream",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version("fusion-magic")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: InteractiveShell) -> None:
+    """`%load_ext fusion_magic`: register `%%fusion` and `%fusion`."""
+    from .jupyter.magic import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: InteractiveShell) -> None:
+    """`%unload_ext fusion_magic`."""
+    from .jupyter.magic import unload
+
+    unload(shell)

@@ -1,0 +1,277 @@
+"""The doors for Python: `fuse`, `fuse_async`, `stream` and `last`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotYet
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+from pydantic import BaseModel
+
+from ._loop import loop_thread
+from .errors import FusionError, FusionInterrupted, KeyMissing
+from .events import Event, Fold
+from .pipeline.run import FusionRequest, run
+from .presets import default_panel, user_file
+from .providers import Providers
+from .providers.scripted import installed
+from .results import FusionResult
+from .settings import Panel, Panelist, Settings, build_settings
+
+Model = str | Panelist
+# How often a waiting thread or task looks up, so that an interrupt is noticed; see `_loop`.
+TICK = 0.05
+# How long an interrupted run may take to close its connections before its result is taken as it stands.
+STOP_SECONDS = 2.0
+
+_providers: dict[int, Providers] = {}
+_last: FusionResult | None = None
+
+
+class Running:
+    """A run in the loop thread: its state so far, its future, and a way to stop it.
+
+    Args:
+        request: what to run.
+        listen: gets every event, in the loop thread.
+    """
+
+    def __init__(self, request: FusionRequest, listen: Callable[[Event], None] = lambda event: None) -> None:
+        self.state = Fold()
+        self._ended = threading.Event()
+        self.future: Future[FusionResult] = loop_thread().submit(self._run(request, listen, providers()))
+
+    async def _run(
+        self, request: FusionRequest, listen: Callable[[Event], None], using: Providers
+    ) -> FusionResult:
+        try:
+            return await run(request, emit=listen, providers=using, state=self.state)
+        finally:
+            if self.state.started:
+                _remember(self.state.result())
+            self._ended.set()
+
+    def stop(self) -> FusionResult | None:
+        """Stop the run, wait for its connections to close, and return what was answered; None if nothing began."""
+        self.future.cancel()
+        self._ended.wait(STOP_SECONDS)
+        return self.state.result() if self.state.started else None
+
+    def wait(self, meanwhile: Callable[[], None] = lambda: None) -> FusionResult:
+        """Wait for the result, calling `meanwhile` every 50 ms.
+
+        Raises:
+            FusionInterrupted: on an interrupt, after the run was stopped.
+            FusionError: as `fuse`.
+        """
+        try:
+            while True:
+                with suppress(NotYet):
+                    return self.future.result(timeout=TICK)
+                meanwhile()
+        except KeyboardInterrupt:
+            result = self.stop()
+        raise interrupted(result)
+
+
+def providers() -> Providers:
+    """The loop thread's providers: one client with one pool for all runs."""
+    return _providers.setdefault(id(loop_thread()), Providers())
+
+
+def interrupted(result: FusionResult | None) -> BaseException:
+    """The exception for an interrupted run with what was answered."""
+    if result is None:
+        return KeyboardInterrupt("Interrupted before the first call.")
+    total = len(result.responses) + len(result.failed_models)
+    kept = f"{len(result.responses)} of {total} answers are kept in `_fusion` and `fusion_magic.last()`"
+    return FusionInterrupted(f"The run was stopped; {kept}.", result)
+
+
+def request_for(
+    prompt: str,
+    *,
+    schema: type[BaseModel] | None = None,
+    without_key: str | None = None,
+    defaults: Iterable[dict[str, Any]] = (),
+    notes: tuple[str, ...] = (),
+    **chosen: Any,
+) -> FusionRequest:
+    """The request for a prompt and the settings chosen, over the defaults and the user's `fusion.toml`.
+
+    Args:
+        prompt: what to ask.
+        schema: a pydantic model for the answer.
+        without_key: panel to use if none was chosen and there is no key; without it that is an error.
+        defaults: further layers of settings, strongest first.
+        notes: sentences that belong to the result, such as what was put into the prompt.
+        chosen: settings; None leaves the default.
+
+    Raises:
+        SettingsError: a setting is not valid.
+        KeyMissing: no panel was chosen and there is no key.
+    """
+    settings = build_settings(chosen, *defaults, user_file().settings)
+    named = default_panel() or without_key
+    if named is None and installed() is None and not (settings.panel or settings.models):
+        raise KeyMissing(
+            "No key for OpenRouter: set OPENROUTER_API_KEY or type `%fusion login`; to try it without, "
+            'panel="local" runs a tiny embedded model.'
+        )
+    return FusionRequest(prompt, settings, default_panel=named, schema=schema, notes=notes)
+
+
+def fuse(
+    prompt: str,
+    *,
+    panel: str | Panel | None = None,
+    models: Iterable[Model] | None = None,
+    judge: Model | None = None,
+    synthesizer: Model | None = None,
+    schema: type[BaseModel] | None = None,
+    **settings: Any,
+) -> FusionResult:
+    """Ask a panel of models, let a judge compare their answers and a synthesizer write one.
+
+    Works anywhere: in a script, in a notebook whose loop is running, in a function, in a thread.
+
+    Args:
+        prompt: what to ask.
+        panel: name of a panel (`%fusion panels`) or a `Panel`; default `budget`.
+        models: models on the panel instead of the named ones, one to eight.
+        judge: model that compares the responses.
+        synthesizer: model that writes the answer.
+        schema: a pydantic model; the answer is JSON of it and `result.parsed` an instance.
+        settings: any field of `Settings`, such as `max_tokens=4000`.
+
+    Returns:
+        The result. If the synthesizer failed its `status` is "error", and `responses` are there.
+
+    Raises:
+        SettingsError: a panel, model, endpoint or setting that can't be used.
+        KeyMissing: an endpoint needs a key and none was found.
+        PanelFailed: no panelist answered; `.result` has the reasons.
+        FusionInterrupted: interrupted; `.result` has what was answered.
+    """
+    if loop_thread().is_current:
+        raise FusionError("fuse() can't wait inside a run's own event loop; use `await fuse_async(...)`.")
+    parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
+    return Running(request_for(prompt, schema=schema, **parts, **settings)).wait()
+
+
+async def fuse_async(
+    prompt: str,
+    *,
+    panel: str | Panel | None = None,
+    models: Iterable[Model] | None = None,
+    judge: Model | None = None,
+    synthesizer: Model | None = None,
+    schema: type[BaseModel] | None = None,
+    **settings: Any,
+) -> FusionResult:
+    """`fuse` for async code; cancelling the task stops the run, and `last()` has what was answered."""
+    parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
+    running = Running(request_for(prompt, schema=schema, **parts, **settings))
+    waiting = asyncio.wrap_future(running.future)
+    try:
+        # ipykernel cancels a cell from a signal handler, which does not wake an idle loop: so wake it.
+        while not (await asyncio.wait({waiting}, timeout=TICK))[0]:
+            pass
+    except asyncio.CancelledError:
+        running.future.cancel()
+        raise
+    return await waiting
+
+
+@asynccontextmanager
+async def stream(
+    prompt: str,
+    *,
+    panel: str | Panel | None = None,
+    models: Iterable[Model] | None = None,
+    judge: Model | None = None,
+    synthesizer: Model | None = None,
+    schema: type[BaseModel] | None = None,
+    **settings: Any,
+) -> AsyncIterator[AsyncIterator[Event]]:
+    """The events of a run as they happen; leaving the block stops the run.
+
+        async with stream("Why is the sky blue?", panel="local") as events:
+            async for event in events: ...
+
+    `fold(events)` is the result. Raises as `fuse`, from the iteration.
+    """
+    parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
+    mailbox = Mailbox()
+    running = Running(request_for(prompt, schema=schema, **parts, **settings), mailbox.put)
+    running.future.add_done_callback(lambda _: mailbox.wake())
+    try:
+        yield _events(running, mailbox)
+    finally:
+        running.future.cancel()
+
+
+async def _events(running: Running, mailbox: Mailbox) -> AsyncIterator[Event]:
+    while True:
+        ended = running.future.done()
+        for event in mailbox.take():
+            yield event
+        if ended:
+            break
+        await mailbox.filled()
+    running.future.result()
+
+
+class Mailbox:
+    """Events on their way from the loop thread to the caller's loop; many wake it once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._called = False
+
+    def put(self, event: Event) -> None:
+        self._waiting.append(event)
+        if not self._called:
+            self._called = True
+            self.wake()
+
+    def wake(self) -> None:
+        with suppress(RuntimeError):  # the caller's loop is closed: nobody reads any more
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+    async def filled(self) -> None:
+        await self._arrived.wait()
+        self._arrived.clear()
+
+    def take(self) -> list[Event]:
+        self._called = False
+        taken: list[Event] = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        return taken
+
+
+def last() -> FusionResult | None:
+    """The result of this process's latest run, also of one that was stopped; None before the first."""
+    return _last
+
+
+def _remember(result: FusionResult) -> None:
+    global _last
+    _last = result
+
+
+def _tuple(models: Iterable[Model] | None) -> tuple[Model, ...] | None:
+    if models is None:
+        return None
+    return (models,) if isinstance(models, str | Panelist) else tuple(models)
+
+
+__all__ = ["FusionResult", "Panel", "Panelist", "Settings", "fuse", "fuse_async", "last", "stream"]

@@ -1,0 +1,258 @@
+"""What happens during a run, as frozen values, and the fold that turns them into a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, assert_never
+
+from .results import (
+    Analysis,
+    Call,
+    FailedModel,
+    FusionResult,
+    Response,
+    Source,
+    Stage,
+    Status,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCall:
+    """A call that the run will or may make. Prices are US dollars per token, None if unknown."""
+
+    stage: Stage
+    label: str
+    model: str
+    prompt_price: float | None
+    completion_price: float | None
+    fallback: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """The first event: what was asked and every call that may follow."""
+
+    id: str
+    created: datetime
+    prompt: str
+    settings: dict[str, Any]
+    plan: tuple[PlannedCall, ...]
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallStarted:
+    """A call is sent; again with a higher attempt when it is retried."""
+
+    stage: Stage
+    label: str
+    model: str
+    attempt: int = 1
+    at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Text or reasoning as it streams; a new attempt begins from nothing."""
+
+    stage: Stage
+    label: str
+    text: str = ""
+    reasoning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetried:
+    """An attempt failed and another follows after `wait` seconds."""
+
+    stage: Stage
+    label: str
+    model: str
+    error: str
+    wait: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """A call ended, well or not, with what it cost."""
+
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class SeatAnswered:
+    """A panelist answered."""
+
+    response: Response
+
+
+@dataclass(frozen=True, slots=True)
+class SeatFailed:
+    """A panelist is lost; the run goes on."""
+
+    failed: FailedModel
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisReady:
+    """The judge compared the responses."""
+
+    analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerReady:
+    """The synthesizer finished; `parsed` is the answer as the schema that was given."""
+
+    answer: str
+    parsed: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that takes time before the first call (a download, a catalogue); not kept in the result."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something the reader should know."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnded:
+    """The last event."""
+
+    status: Status
+    duration: float
+    error: str | None = None
+
+
+Event = (
+    RunStarted
+    | CallStarted
+    | Delta
+    | CallRetried
+    | CallEnded
+    | SeatAnswered
+    | SeatFailed
+    | AnalysisReady
+    | AnswerReady
+    | Notice
+    | Warned
+    | RunEnded
+)
+
+
+@dataclass(slots=True)
+class Fold:
+    """A run's state so far: apply events, ask for the result at any moment.
+
+    Until RunEnded has come the status is `cancelled`, and seats still writing are among the failed models
+    with what they had written, so that a log cut off anywhere folds to a true result.
+    """
+
+    started: RunStarted | None = None
+    ended: RunEnded | None = None
+    writing: dict[tuple[Stage, str], list[str]] = field(default_factory=dict[tuple[Stage, str], list[str]])
+    models: dict[str, str] = field(default_factory=dict[str, str])
+    responses: dict[str, Response] = field(default_factory=dict[str, Response])
+    failed: dict[str, FailedModel] = field(default_factory=dict[str, FailedModel])
+    calls: list[Call] = field(default_factory=list[Call])
+    warnings: list[str] = field(default_factory=list[str])
+    analysis: Analysis | None = None
+    answer: AnswerReady | None = None
+
+    def apply(self, event: Event) -> None:  # noqa: C901 - one case for each event
+        """Take one event in."""
+        match event:
+            case Delta():
+                if event.text:
+                    self.writing[event.stage, event.label].append(event.text)
+            case CallStarted():
+                self.writing[event.stage, event.label] = []
+                if event.stage == "panel":
+                    self.models[event.label] = event.model
+            case CallEnded():
+                self.calls.append(event.call)
+            case SeatAnswered():
+                self.responses[event.response.label] = event.response
+            case SeatFailed():
+                self.failed[event.failed.label] = event.failed
+            case AnalysisReady():
+                self.analysis = event.analysis
+            case AnswerReady():
+                self.answer = event
+            case Warned():
+                if event.text not in self.warnings:
+                    self.warnings.append(event.text)
+            case RunStarted():
+                self.started = event
+            case RunEnded():
+                self.ended = event
+            case CallRetried() | Notice():
+                pass
+            case _:
+                assert_never(event)
+
+    def result(self) -> FusionResult:
+        """The result as it stands. Raises ValueError before RunStarted."""
+        if self.started is None:
+            raise ValueError("the run has not started")
+        begun = self.started
+        ended = self.ended or RunEnded("cancelled", 0.0, "The run was cut off.")
+        responses = tuple(self.responses[label] for label in sorted(self.responses))
+        return FusionResult(
+            id=begun.id,
+            parent=begun.parent,
+            created=begun.created,
+            prompt=begun.prompt,
+            settings=begun.settings,
+            status=ended.status,
+            error=ended.error,
+            answer=self.answer.answer if self.answer else None,
+            unfinished="" if self.answer else self._written("synthesis", ""),
+            parsed=self.answer.parsed if self.answer else None,
+            responses=responses,
+            failed_models=self._failed_models(),
+            analysis=self.analysis,
+            sources=merge_sources(source for response in responses for source in response.sources),
+            calls=tuple(self.calls),
+            warnings=tuple(self.warnings),
+            duration=ended.duration,
+        )
+
+    def _written(self, stage: Stage, label: str) -> str:
+        return "".join(self.writing.get((stage, label), ()))
+
+    def _failed_models(self) -> tuple[FailedModel, ...]:
+        lost = dict(self.failed)
+        for label, model in self.models.items():
+            if label not in self.responses and label not in lost:
+                written = self._written("panel", label)
+                lost[label] = FailedModel(label=label, model=model, error="Stopped before it ended.", content=written)
+        return tuple(lost[label] for label in sorted(lost))
+
+
+def fold(events: Iterable[Event]) -> FusionResult:
+    """The result that a run's events tell; equal to what the run returned."""
+    state = Fold()
+    for event in events:
+        state.apply(event)
+    return state.result()
+
+
+def merge_sources(sources: Iterable[Source]) -> tuple[Source, ...]:
+    """Sources once for each address, with the seats that cited them, in order of first mention."""
+    merged: dict[str, Source] = {}
+    for source in sources:
+        known = merged.get(source.url, source)
+        labels = tuple(sorted({*known.labels, *source.labels}))
+        merged[source.url] = Source(url=source.url, title=known.title or source.title, labels=labels)
+    return tuple(merged.values())

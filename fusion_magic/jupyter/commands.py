@@ -1,0 +1,110 @@
+"""`%fusion WORD …`: panels, models, login and doctor."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from getpass import getpass
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.display import display
+from pydantic import SecretStr
+
+from .. import doctor, keys
+from ..presets import endpoints, panels
+from ..settings import Panel, nearest
+from .markup import escape, plain
+
+GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell (%%fusion? lists the flags)
+%fusion panels [--check]           the named panels; --check compares them with the live catalogue
+%fusion models [WORD]              models of OpenRouter's catalogue whose name has the word
+%fusion login [ENDPOINT]           store a key without showing it
+%fusion logout [ENDPOINT]          delete a stored key
+%fusion doctor                     what works and what to do about the rest"""
+MODELS_SHOWN = 40
+
+
+def run(line: str, shell: InteractiveShell) -> Any:
+    """Carry out a `%fusion` line. Raises UsageError for a word it does not know."""
+    words = shlex.split(line)
+    if not words:
+        return _show([[row] for row in GUIDE.split("\n")], ())
+    known: dict[str, Callable[[list[str]], None]] = {
+        "panels": _panels,
+        "models": _models,
+        "login": _login,
+        "logout": _logout,
+        "doctor": _doctor,
+    }
+    if words[0] not in known:
+        raise UsageError(f'no command "{words[0]}"{nearest(words[0], known)} `%fusion` alone lists them.')
+    return known[words[0]](words[1:])
+
+
+def _panels(words: list[str]) -> None:
+    if words not in ([], ["--check"]):
+        raise UsageError("%fusion panels takes --check or nothing")
+    standing = doctor.check_panels() if words else {}
+    head = ("panel", "models", "judge", "synthesizer", "DRACO*", "about", *(("catalogue",) if words else ()))
+    rows = [[*_panel_row(name, panel), *([standing[name]] if words else [])] for name, panel in panels().items()]
+    _show(rows, head, "* percent, as published, measured with tools, DRACO only")
+
+
+def _panel_row(name: str, panel: Panel) -> list[str]:
+    members = ", ".join(seat.model for seat in panel.models) if panel.name != "free" else "chosen when it runs"
+    judge, writer = (seat.model if panel.name != "free" else "its first" for seat in (panel.judge, panel.synthesizer))
+    score = f"{panel.score:.1f}" if panel.score is not None else "–"
+    about = f"{panel.about} ({panel.source})" if panel.source else panel.about
+    return [name, members, judge, writer, score, about]
+
+
+def _models(words: list[str]) -> None:
+    found = doctor.find_models(" ".join(words))
+    rows = [
+        [model.id, str(model.price), f"{model.context:,}" if model.context else "–"] for model in found[:MODELS_SHOWN]
+    ]
+    more = len(found) - len(rows)
+    _show(rows, ("model", "price (input / output)", "context"), f"and {more} more; add a word" if more > 0 else "")
+
+
+def _login(words: list[str]) -> None:
+    name = _endpoint_name(words)
+    key = SecretStr(getpass(f"Key for {name} (not shown): ").strip())
+    if not key.get_secret_value():
+        raise UsageError("no key was given; nothing is stored")
+    print(f"The key for {name} is in {keys.store_key(name, key)}.")
+
+
+def _logout(words: list[str]) -> None:
+    name = _endpoint_name(words)
+    print(f"The key for {name} is deleted." if keys.forget_key(name) else f"No key for {name} was stored.")
+
+
+def _endpoint_name(words: list[str]) -> str:
+    if len(words) > 1:
+        raise UsageError("give the endpoint's name only; the key is asked for without being shown")
+    name, known = words[0] if words else "openrouter", endpoints()
+    if name not in known:
+        raise UsageError(f'no endpoint "{name}"{nearest(name, known)}')
+    return name
+
+
+def _doctor(words: list[str]) -> None:
+    if words:
+        raise UsageError("%fusion doctor takes nothing")
+    rows = [["✓" if check.ok else "✗", check.subject, check.said, check.fix] for check in doctor.examine()]
+    _show(rows, ("", "what", "found", "what to do"))
+
+
+def _show(rows: list[list[str]], head: tuple[str, ...], foot: str = "") -> None:
+    """Rows as an HTML table with plain text beside it."""
+    lines = ["  ".join(part for part in row if part) for row in rows]
+    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    table = f"<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>" if head else ""
+    shown = table or f"<pre>{escape(chr(10).join(lines))}</pre>"
+    note = f"<p>{escape(foot)}</p>" if foot else ""
+    text = plain("\n".join([*lines, foot] if foot else lines))
+    display({"text/html": shown + note, "text/plain": text}, raw=True)

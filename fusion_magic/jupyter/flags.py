@@ -1,0 +1,101 @@
+"""The flags of `%%fusion`: one for every setting, made from `Settings` itself, and those of the cell."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from types import UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+
+from IPython.core.error import UsageError
+
+from ..settings import Settings, nearest
+
+SHORT = {"panel": ("-p",), "models": ("-m",)}
+LONG = {"models": "--model"}
+
+
+class FlagParser(argparse.ArgumentParser):
+    """argparse whose errors are one line with the nearest flag."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            flag = unknown.split()[0]
+            message = f'no flag "{flag}"{nearest(flag, self._option_string_actions)} `%%fusion?` lists them.'
+        raise UsageError(message)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A `%%fusion` line: settings that were given, and how the cell behaves."""
+
+    settings: dict[str, Any]
+    into: str | None
+    static: bool
+    raw: bool
+    quiet: bool
+
+
+def parser() -> FlagParser:
+    """The parser of the `%%fusion` line."""
+    made = FlagParser(
+        prog="%%fusion",
+        add_help=False,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=(
+            "Ask a panel of models the text of the cell, let a judge compare the answers and a synthesizer write one."
+            "\n\n{name} in the text becomes the value of that variable; code, mathematics and other braces stay as "
+            "they are."
+        ),
+    )
+    for name, field in Settings.model_fields.items():
+        flags = (*SHORT.get(name, ()), LONG.get(name, "--" + name.replace("_", "-")))
+        made.add_argument(*flags, dest=name, help=_help(field.description, field.default), **_kind(name, field))
+    made.add_argument("--into", metavar="NAME", help="also put the result into this variable")
+    made.add_argument("--static", action="store_true", help="one final output and no progress, for nbval and papermill")
+    made.add_argument("--raw", action="store_true", help="send the text as it is, braces included")
+    made.add_argument("--quiet", action="store_true", help="show the answer alone")
+    return made
+
+
+def _help(description: str | None, default: Any) -> str:
+    told = (description or "").replace("%", "%%")
+    return told if default in (None, False) else f"{told} (default {default:g})" if _number(default) else told
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(name: str, field: Any) -> dict[str, Any]:
+    """argparse's words for a setting's type."""
+    plain = [kind for kind in _members(field.annotation) if kind is not type(None)]
+    if bool in plain:
+        return {"action": "store_true", "default": None}
+    if name == "models":
+        return {"action": "append", "metavar": "MODEL"}
+    if plain and get_origin(plain[0]) is Literal:
+        return {"choices": get_args(plain[0])}
+    if plain[0] in (int, float):
+        return {"type": plain[0], "metavar": "N" if plain[0] is int else "X"}
+    return {"metavar": {"panel": "NAME", "judge": "MODEL", "synthesizer": "MODEL"}.get(name, "TEXT")}
+
+
+def _members(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+
+
+def parse(line: str) -> Line:
+    """The flags of a line. Raises UsageError, in one sentence."""
+    try:
+        words = shlex.split(line)
+    except ValueError as exc:
+        raise UsageError(f"the line can't be read: {str(exc).lower()}") from exc
+    given = vars(parser().parse_args(words))
+    cell = {name: given.pop(name) for name in ("into", "static", "raw", "quiet")}
+    if cell["into"] is not None and not cell["into"].isidentifier():
+        raise UsageError(f'--into takes a name for a variable, not "{cell["into"]}"')
+    return Line(settings={name: value for name, value in given.items() if value is not None}, **cell)

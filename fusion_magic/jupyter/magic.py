@@ -1,0 +1,198 @@
+"""`%%fusion` and `%fusion`: the cell and line magics, and the settings behind `%config FusionMagics`."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.display import DisplayHandle, display
+from traitlets import Any as AnyTrait
+from traitlets import TraitError, validate
+
+from ..api import Running, interrupted, request_for
+from ..errors import FusionError, FusionInterrupted, PanelFailed, SettingsError
+from ..events import Event
+from ..presets import default_panel
+from ..results import FusionResult
+from ..settings import Panel, Settings, build_settings
+from . import commands, flags
+from .interpolate import Interpolated, Substitution, interpolate
+from .progress import Progress
+from .static import answer_bundle, bundle
+
+REDRAW = 0.25  # seconds between two pictures of the progress
+NO_KEY = (
+    "No key was found, so the tiny embedded model answers. For a real panel set OPENROUTER_API_KEY or type "
+    "`%fusion login`; Ollama and other servers need none: -m llama3.2@ollama."
+)
+
+
+def _traits() -> dict[str, AnyTrait]:
+    """A trait for every setting, so that `%config FusionMagics.max_tokens = 4000` sets a default."""
+    return {
+        name: AnyTrait(None, allow_none=True, help=field.description or "").tag(config=True)
+        for name, field in Settings.model_fields.items()
+    }
+
+
+class _Defaults(Magics):
+    locals().update(_traits())
+
+    @validate(*Settings.model_fields)
+    def _valid(self, proposal: Any) -> Any:
+        if proposal["value"] is None:
+            return None
+        try:
+            build_settings({proposal["trait"].name: proposal["value"]})
+        except SettingsError as exc:
+            raise TraitError(str(exc)) from exc
+        return proposal["value"]
+
+    def defaults(self) -> dict[str, Any]:
+        """Settings given by %config."""
+        return {name: value for name in Settings.model_fields if (value := getattr(self, name)) is not None}
+
+
+@magics_class
+class FusionMagics(_Defaults):
+    """Settings for `%%fusion`; `%%fusion?` explains each."""
+
+    shell: InteractiveShell
+
+    @cell_magic
+    def fusion(self, line: str, cell: str) -> FusionResult:
+        asked = flags.parse(line)
+        prompt = Interpolated(cell.strip()) if asked.raw else interpolate(cell.strip(), self.shell.user_ns)
+        chosen = dict(asked.settings)
+        if isinstance(self.shell.user_ns.get(chosen.get("panel", "")), Panel):
+            chosen["panel"] = self.shell.user_ns[chosen["panel"]]
+        fallback = None if default_panel() else "local"
+        request = request_for(
+            prompt.text,
+            without_key="local",
+            defaults=[self.defaults()],
+            notes=(*_no_key(fallback, {**self.defaults(), **chosen}), *map(_inserted, prompt.used)),
+            **chosen,
+        )
+        show = Show(self.shell, asked)
+        try:
+            result = self._run(request, show)
+        except PanelFailed as exc:
+            self._keep(exc.result, asked.into)
+            show.finish(exc.result)
+            raise
+        self._keep(result, asked.into)
+        show.finish(result)
+        return result
+
+    def _run(self, request: Any, show: Show) -> FusionResult:
+        running = Running(request, show.events.append)
+        try:
+            return running.wait(show.redraw)
+        except FusionInterrupted as exc:
+            self._keep(exc.result, show.line.into)
+            show.finish(exc.result)
+            raise
+
+    def _keep(self, result: FusionResult, into: str | None) -> None:
+        names = {"_fusion": result} | ({into: result} if into else {})
+        self.shell.push(names)
+
+    @line_magic("fusion")
+    def command(self, line: str) -> Any:
+        """`%fusion panels | models [WORD] | login [ENDPOINT] | doctor`: look around and set up."""
+        return commands.run(line, self.shell)
+
+
+def _no_key(fallback: str | None, chosen: dict[str, Any]) -> tuple[str, ...]:
+    return (NO_KEY,) if fallback and not (chosen.get("panel") or chosen.get("models")) else ()
+
+
+def _inserted(used: Substitution) -> str:
+    note = f", {used.note}" if used.note else ""
+    return f"Inserted {{{used.expression}}}: {used.kind}, {used.characters:,} characters{note}."
+
+
+class Show:
+    """What the cell shows: the progress, redrawn a few times a second, then the result in the same place.
+
+    Drawing is done by the cell's own thread; the loop thread only leaves events here.
+    """
+
+    def __init__(self, shell: InteractiveShell, line: flags.Line) -> None:
+        self.events: deque[Event] = deque()
+        self.line = line
+        self._progress = Progress()
+        self._drawn_at = 0.0
+        self._shell = shell
+        self._is_kernel = getattr(shell, "kernel", None) is not None
+        self._handle: DisplayHandle | None = None
+        self._told: list[str] = []
+
+    def redraw(self) -> None:
+        """Take in what has happened and show it, unless that was done a moment ago."""
+        now = time.monotonic()
+        if self.line.static or self.line.quiet or now - self._drawn_at < REDRAW:
+            return
+        self._drawn_at = now
+        self._take()
+        if not self._is_kernel:
+            self._tell_news()
+        elif self._handle is None:
+            self._handle = display(self._progress.draw(), raw=True, display_id=True)
+        else:
+            self._handle.update(self._progress.draw(), raw=True)
+
+    def _take(self) -> None:
+        while self.events:
+            self._progress.apply(self.events.popleft())
+
+    def _tell_news(self) -> None:
+        """In a terminal: each seat's state when it changes, below one another."""
+        for seat in self._progress.seats.values():
+            line = f"{seat.name} {seat.model}: {seat.state}"
+            if line not in self._told:
+                self._told.append(line)
+                print(line)
+
+    def finish(self, result: FusionResult) -> None:
+        """Put the result in the place of the progress; the cell's value is then not drawn once more."""
+        shown = answer_bundle(result) if self.line.quiet else bundle(result)
+        if self._handle is not None:
+            self._handle.update(shown, raw=True)
+        elif self._is_kernel:
+            display(shown, raw=True)
+        else:
+            print(shown["text/plain"])
+        _shown_already.add(result.id)
+
+
+# Results whose cell has drawn them: the first display of the cell's value is passed over.
+_shown_already: set[str] = set()
+
+
+def _display_once(result: FusionResult) -> None:
+    if result.id in _shown_already:
+        _shown_already.discard(result.id)
+    else:
+        display(bundle(result), raw=True)
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics, their settings and the display of results."""
+    magics = FusionMagics(shell)
+    magics.fusion.__func__.__doc__ = flags.parser().format_help()
+    shell.register_magics(magics)
+    shell.configurables.append(magics)
+    shell.display_formatter.ipython_display_formatter.for_type(FusionResult, _display_once)
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back what `load` registered."""
+    shell.configurables[:] = [known for known in shell.configurables if not isinstance(known, FusionMagics)]
+    for kind in ("cell", "line"):
+        shell.magics_manager.magics[kind].pop("fusion", None)
+    shell.display_formatter.ipython_display_formatter.type_printers.pop(FusionResult, None)

@@ -1,0 +1,266 @@
+"""Turns Markdown that a model or a web page wrote, which is hostile, into HTML that is safe to show.
+
+markdown-it without raw HTML, then nh3 with a list of what may stay. What else makes hostile text safe is offered here
+too: `safe_markdown` for a text/markdown bundle, `plain` for text/plain, `escape` for values inside HTML.
+"""
+
+import html
+import re
+from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from functools import cache
+from typing import Any
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from .characters import escape, plain
+from .live_markdown import safe_markdown
+
+__all__ = ["code_css", "escape", "plain", "safe_markdown", "to_html"]
+
+MAX_CHARACTERS = 200_000  # of Markdown; more is shown as it is, in <pre>
+MAX_STEPS = 60_000  # tries of the parser: a stand-in for time that is the same everywhere; prose takes 7 per 100 characters
+MAX_COLOURED = 50_000  # characters of code in one text that are highlighted
+MAX_MATH, MAX_MATH_LINES = 5_000, 60  # characters and lines of one formula
+
+_TAGS = set(
+    "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split()
+)
+_ATTRIBUTES: dict[str, set[str]] = {
+    "*": set(),  # not even nh3's own `title` and `lang`
+    "a": {"href"},
+    "ol": {"start"},
+    "th": {"style"},
+    "td": {"style"},
+    "pre": {"class"},
+    "code": {"class"},
+    "span": {"class"},
+}
+_SCHEME = re.compile(r"https?://|mailto:", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"'`|\\^{}\[\]]+", re.IGNORECASE)
+# TeX that reaches beyond its formula: links, styles, sizes without limit, definitions that stay for the whole page.
+_FAR_REACHING_TEX = re.compile(
+    r"\\(?:href|url|style|class|cssId|data|html\w*|bbox|unicode|mmlToken|require|includegraphics|csname"
+    r"|rule|Rule|Space|raise|lower|[gex]?def|let|futurelet|global|newcommand|renewcommand|providecommand"
+    r"|newenvironment|renewenvironment|Newextarrow|DeclareMathOperator)(?![A-Za-z])"
+)
+_TEX_OPENING = re.compile(r"\\[(\[]|\\begin\{[A-Za-z]{1,32}\*?\}")
+_CLOSING = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
+_LANGUAGES = frozenset(  # whose lexers were seen to stay fast on hostile code
+    "bash c c++ console cpp cs csharp css diff docker dockerfile go html ini java javascript js json jsx julia kotlin"
+    " latex lua makefile matlab perl php powershell py pycon python python3 r rb ruby rust scala sh shell sql swift tex"
+    " toml ts tsx typescript xml yaml yml zsh".split()
+)
+
+
+class _TooMuch(Exception):
+    """The parser took more steps than any honest text needs."""
+
+
+def to_html(markdown: str) -> str:
+    """Markdown as a sanitized HTML fragment; too long or too intricate, as escaped text in <pre>.
+
+    Formulas are marked with class `mathjax_process`; put the fragment into an element with class `mathjax_ignore`,
+    or a front end with MathJax takes `$5 and $6` for one.
+    """
+    text = plain(markdown)
+    if len(text) <= MAX_CHARACTERS:
+        try:
+            return _sanitized(_parser().render(text, {"steps": 0, "coloured": 0}))
+        except (_TooMuch, RecursionError):
+            pass
+    return f'<pre class="fm-plain">{html.escape(text)}</pre>'
+
+
+def _sanitized(fragment: str) -> str:
+    return nh3.clean(
+        fragment,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        url_schemes={"http", "https", "mailto"},
+        filter_style_properties={"text-align"},
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )
+
+
+@cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    parser.use(
+        dollarmath_plugin,
+        allow_labels=False,
+        allow_space=False,
+        allow_digits=False,
+        allow_blank_lines=False,
+        double_inline=True,
+    )
+    parser.block.ruler.before("table", "tex", _tex_block, {"alt": ["paragraph", "blockquote", "list"]})
+    parser.block.ruler.before("tex", "steps", _count_block_step, {"alt": ["paragraph", "blockquote", "list"]})
+    parser.inline.ruler.before("escape", "tex", _tex_inline)
+    parser.inline.ruler.before("text", "steps", _count_inline_step)
+    parser.core.ruler.push("links", _relink)
+    for kind in ("math_inline", "math_inline_double", "math_block"):
+        parser.add_render_rule(kind, _render_math)
+    for kind in ("fence", "code_block"):
+        parser.add_render_rule(kind, _render_code)
+    parser.validateLink = lambda url: bool(_SCHEME.match(url))
+    return parser
+
+
+def _count_inline_step(state: StateInline, silent: bool) -> bool:
+    return _count_step(state.env)
+
+
+def _count_block_step(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    return _count_step(state.env)
+
+
+def _count_step(env: MutableMapping[str, Any]) -> bool:
+    env["steps"] += 1
+    if env["steps"] > MAX_STEPS:
+        raise _TooMuch
+    return False
+
+
+def _relink(state: StateCore) -> None:
+    """Images become links, because loading one tells its server who reads; bare addresses become links too."""
+    for block in state.tokens:
+        if block.children:
+            block.children = list(_relinked(block.children, state.md))
+
+
+def _relinked(tokens: Iterable[Token], parser: MarkdownIt) -> Iterator[Token]:
+    depth = 0
+    for token in tokens:
+        depth += (token.type == "link_open") - (token.type == "link_close")
+        if token.type == "image":
+            text = token.content or "image"
+            yield from [_text(text)] if depth else _link(text, str(token.attrs["src"]))
+        elif token.type == "text" and not depth:
+            yield from _addresses(token.content, parser)
+        else:
+            yield token
+
+
+def _addresses(text: str, parser: MarkdownIt) -> Iterator[Token]:
+    done = 0
+    for found in _URL.finditer(text):
+        url = found[0].rstrip(".,;:!?*_~" if "(" in found[0] else ".,;:!?*_~)")
+        yield _text(text[done : found.start()])
+        yield from _link(url, parser.normalizeLink(url))
+        done = found.start() + len(url)
+    yield _text(text[done:])
+
+
+def _link(text: str, url: str) -> list[Token]:
+    return [Token("link_open", "a", 1, attrs={"href": url}), _text(text), Token("link_close", "a", -1)]
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
+
+
+# --- formulas and code in it ------------------------------------------------------------------------
+
+
+def _tex_inline(state: StateInline, silent: bool) -> bool:
+    r"""`\(…\)`, `\[…\]` and `\begin{…}…\end{…}` within a paragraph."""
+    opening = _TEX_OPENING.match(state.src, state.pos, state.posMax)
+    if not opening:
+        return False
+    closing = _closing(opening[0])
+    end = state.src.find(closing, opening.end(), min(state.posMax, opening.end() + MAX_MATH))
+    if end < 0 or not state.src[opening.end() : end].strip():
+        return False
+    if not silent:
+        _push_formula(state, "math_inline", state.src[state.pos : end + len(closing)])
+    state.pos = end + len(closing)
+    return True
+
+
+def _tex_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """The same on lines of its own, where what looks like a list or a heading is part of the formula."""
+    lines: list[str] = []
+    closing = ""
+    for number in range(start, min(end, start + MAX_MATH_LINES)):
+        line = state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip()
+        if number == start:
+            opening = _TEX_OPENING.match(line)
+            if not opening or opening[0] == r"\(" or state.is_code_block(start):
+                return False
+            closing = _closing(opening[0])
+        if not line or state.sCount[number] < state.blkIndent:
+            return False
+        lines.append(line)
+        if line.endswith(closing):
+            break
+        if closing in line:
+            return False
+    else:
+        return False
+    if not silent:
+        token = _push_formula(state, "math_block", "\n".join(lines))
+        token.map = [start, start + len(lines)]
+        state.line = start + len(lines)
+    return True
+
+
+def _closing(opening: str) -> str:
+    return _CLOSING.get(opening) or opening.replace("begin", "end")
+
+
+def _push_formula(state: StateInline | StateBlock, kind: str, content: str) -> Token:
+    token = state.push(kind, "math", 0)
+    token.content = content
+    token.block = kind == "math_block"
+    return token
+
+
+def _render_math(_: Any, tokens: Sequence[Token], index: int, *__: Any) -> str:
+    token = tokens[index]
+    tex = html.escape(f"{token.markup}{token.content}{token.markup}", quote=False)
+    if len(tex) > MAX_MATH or _FAR_REACHING_TEX.search(tex):
+        formula = f"<code>{tex}</code>"
+    else:
+        formula = f'<span class="mathjax_process">{tex}</span>'
+    return f"<p>{formula}</p>\n" if token.type == "math_block" else formula
+
+
+def _render_code(_: Any, tokens: Sequence[Token], index: int, __: Any, env: MutableMapping[str, Any]) -> str:
+    code = tokens[index].content
+    language = tokens[index].info.strip().partition(" ")[0].lower()
+    env["coloured"] += len(code)
+    coloured = language in _LANGUAGES and env["coloured"] <= MAX_COLOURED
+    return f'<pre class="fm-code"><code>{_coloured(code, language) if coloured else html.escape(code)}</code></pre>\n'
+
+
+def _coloured(code: str, language: str) -> str:
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import get_lexer_by_name
+
+    lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    return highlight(code, lexer, HtmlFormatter(nowrap=True, classprefix="fm-"))
+
+
+def code_css(scope: str) -> str:
+    """Rules for the classes of highlighted code inside the selector `scope`, for light themes and JupyterLab's dark ones.
+
+    Without them, as in a notebook that is not trusted, code is readable in the colour of its surroundings.
+    """
+    dark = f'[data-jp-theme-light="false"] {scope}'
+    unset = f"{dark} .fm-code span{{color:inherit;background:none;border:0;font-weight:inherit;font-style:inherit}}"
+    return "\n".join([*_rules(scope, "default"), unset, *_rules(dark, "github-dark")])
+
+
+def _rules(scope: str, style: str) -> Iterator[str]:
+    from pygments.formatters import HtmlFormatter
+
+    for name, (rule, *_) in HtmlFormatter(style=style, nobackground=True).class2style.items():
+        if rule and name not in ("err", "hll"):  # half a statement is no error in an answer
+            yield f"{scope} .fm-code .fm-{name}{{{rule}}}"

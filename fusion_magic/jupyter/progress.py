@@ -1,0 +1,101 @@
+"""What a cell shows while a run goes on: the plan, then one line for each seat; a fold of the run's events."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from ..events import (
+    AnalysisReady,
+    AnswerReady,
+    CallEnded,
+    CallRetried,
+    CallStarted,
+    Delta,
+    Event,
+    Notice,
+    PlannedCall,
+    RunStarted,
+    SeatFailed,
+)
+from ..prices import FREE, Price
+from .markup import escape, plain
+
+NAMES = {"judge": "judge", "synthesis": "synthesizer"}
+
+
+@dataclass(slots=True)
+class Seat:
+    """One line: who, in what state, how much written."""
+
+    name: str
+    model: str
+    price: Price
+    state: str = "waiting"
+    characters: int = 0
+    begun: float | None = None
+    ended: float | None = None
+
+    def line(self) -> str:
+        written = f" · {self.characters:,} characters" if self.characters else ""
+        until = self.ended if self.ended is not None else time.monotonic()
+        clock = f" · {until - self.begun:.1f} s" if self.begun is not None else ""
+        price = "no cost" if self.price == FREE else str(self.price)
+        return f"{self.name:<11} {self.model} ({price}): {self.state}{written}{clock}"
+
+
+@dataclass(slots=True)
+class Progress:
+    """The lines of a run; `apply` events, then `draw`."""
+
+    notice: str = ""
+    seats: dict[tuple[str, str], Seat] = field(default_factory=dict[tuple[str, str], Seat])
+
+    def apply(self, event: Event) -> None:
+        """Take one event in."""
+        match event:
+            case RunStarted():
+                self.notice = ""
+                self._plan(event.plan)
+            case Notice():
+                self.notice = event.text
+            case CallStarted():
+                seat = self.seats[event.stage, event.label]
+                seat.model, seat.characters, seat.state = event.model, 0, "asked"
+                seat.begun = seat.begun if seat.begun is not None else time.monotonic()
+            case Delta():
+                seat = self.seats[event.stage, event.label]
+                seat.characters += len(event.text)
+                seat.state = "writing" if event.text else "thinking"
+            case CallRetried():
+                self.seats[event.stage, event.label].state = f"again in {event.wait:.1f} s: {event.error}"
+            case CallEnded():
+                seat = self.seats[event.call.stage, event.call.label]
+                seat.state, seat.ended = event.call.error or "done", time.monotonic()
+            case SeatFailed():
+                self.seats["panel", event.failed.label].state = f"no answer: {event.failed.error}"
+            case AnalysisReady():
+                self.seats["judge", ""].state = "done"
+            case AnswerReady():
+                self.seats["synthesis", ""].state = "done"
+            case _:
+                pass
+
+    def _plan(self, plan: tuple[PlannedCall, ...]) -> None:
+        for call in plan:
+            price = Price(call.prompt_price, call.completion_price)
+            if call.fallback:
+                self.seats[call.stage, call.label].model += f" (or {call.model})"
+            else:
+                self.seats[call.stage, call.label] = Seat(call.label or NAMES[call.stage], call.model, price)
+
+    def lines(self) -> list[str]:
+        """The lines as plain text."""
+        told = [self.notice] if self.notice else []
+        return [plain(" ".join(line.split("\n"))) for line in [*told, *(seat.line() for seat in self.seats.values())]]
+
+    def draw(self) -> dict[str, str]:
+        """The lines as a MIME bundle."""
+        lines = self.lines() or ["Getting ready …"]
+        shown = "\n".join(escape(line) for line in lines)
+        return {"text/html": f'<pre class="fm-progress">{shown}</pre>', "text/plain": "\n".join(lines)}

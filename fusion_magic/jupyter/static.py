@@ -1,0 +1,270 @@
+"""What a finished run looks like: HTML, Markdown and plain text that say the same, from pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.resources import files
+
+from ..results import Analysis, Call, FailedModel, FusionResult, Response, cost_text, dollars
+from ..settings import split_model
+from .markup import code_css, escape, plain, safe_markdown, to_html
+
+BEGINNING = 400  # characters of a response in Markdown and plain text
+DEMO = (
+    "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong. "
+    "For a real panel set OPENROUTER_API_KEY, or name models with -m."
+)
+
+
+def bundle(result: FusionResult) -> dict[str, str]:
+    """The result as a MIME bundle: text/html, text/markdown and text/plain."""
+    return {"text/html": html(result), "text/markdown": markdown(result), "text/plain": text(result)}
+
+
+def answer_bundle(result: FusionResult) -> dict[str, str]:
+    """The answer alone, for `--quiet`."""
+    answer = result.answer or result.unfinished or result.error or ""
+    shown = f'{_style()}<div class="fm-result mathjax_ignore"><div class="fm-answer">{to_html(answer)}</div></div>'
+    return {"text/html": shown, "text/markdown": safe_markdown(answer), "text/plain": plain(answer)}
+
+
+# --- what is said, whatever the form ----------------------------------------------------------------
+
+
+def headline(result: FusionResult) -> str:
+    """State of the run in a sentence, or nothing if all is well."""
+    match result.status:
+        case "ok":
+            return ""
+        case "cancelled":
+            return "Stopped. What was answered is kept."
+        case "limited":
+            return "Limited by the budget."
+        case "error":
+            return result.error or "There is no answer."
+
+
+def notices(result: FusionResult) -> list[str]:
+    """State, warnings and labels that belong above the answer."""
+    demo = any(split_model(call.model)[1] == "local" for call in result.calls)
+    told = [headline(result), DEMO if demo else "", *result.warnings]
+    return [line for line in told if line]
+
+
+def totals(result: FusionResult) -> str:
+    """Calls, tokens, cost and time in one line."""
+    count, usage = len(result.calls), result.usage
+    parts = [
+        f"{count} call{'s' if count != 1 else ''}",
+        f"{usage.total_tokens:,} tokens",
+        cost_text([result]),
+        f"{result.duration:.1f} s",
+    ]
+    return " · ".join(parts)
+
+
+def versions(result: FusionResult) -> str:
+    """The prompts that were used, for the record."""
+    return ", ".join(sorted({call.prompt_version for call in result.calls if call.prompt_version}))
+
+
+def seat_line(response: Response) -> str:
+    """One seat in one line: letter, model, time, tokens, cost."""
+    tokens = f"{response.usage.completion_tokens:,} tokens" if response.usage else "tokens not reported"
+    cost = "not priced" if response.cost is None else dollars(response.cost)
+    return f"{response.label} · {named(response.model, response.served_model)} · {response.duration:.1f} s · {tokens} · {cost}"
+
+
+def named(model: str, served: str | None) -> str:
+    """The model asked for and, if it goes by another name, the one that answered."""
+    asked = split_model(model)[0]
+    return f"{model} → {served}" if served and served not in (model, asked) else model
+
+
+def findings(analysis: Analysis) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """The analysis as (kind, [(who, what)]) in reading order; empty kinds are left out."""
+    yield from (
+        (kind, rows)
+        for kind, rows in (
+            ("Consensus", [("", point) for point in analysis.consensus]),
+            ("Contradictions", list(_contradictions(analysis))),
+            ("Partial coverage", [(" ".join(item.labels), item.point) for item in analysis.partial_coverage]),
+            ("Unique insights", [(item.label, item.insight) for item in analysis.unique_insights]),
+            ("Blind spots", [("", point) for point in analysis.blind_spots]),
+        )
+        if rows
+    )
+
+
+def _contradictions(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    for item in analysis.contradictions:
+        yield "", f"{item.topic}:"
+        yield from ((stance.label, stance.stance) for stance in item.stances)
+
+
+def _stage(result: FusionResult, stage: str) -> Call | None:
+    return next((call for call in reversed(result.calls) if call.stage == stage), None)
+
+
+def _judge_line(result: FusionResult) -> str:
+    call = _stage(result, "judge")
+    return f"Analysis by {named(call.model, call.served_model)}" if call else "Analysis"
+
+
+def _answer(result: FusionResult) -> tuple[str, str]:
+    """(title, text) of the answer, or of what there is of it."""
+    if result.answer is not None:
+        return "", result.answer
+    return ("The answer as far as it was written", result.unfinished) if result.unfinished else ("", "")
+
+
+# --- HTML -------------------------------------------------------------------------------------------
+
+
+def html(result: FusionResult) -> str:
+    """The result as HTML that reads with and without its <style>, and flat where <details> is not honoured."""
+    title, answer = _answer(result)
+    parts = [
+        *(f'<p class="fm-notice">{escape(line)}</p>' for line in notices(result)),
+        f"<p><em>{escape(title)}</em></p>" if title else "",
+        f'<div class="fm-answer">{to_html(answer)}</div>' if answer else "",
+        _analysis_html(result),
+        *(_response_html(response) for response in result.responses),
+        *(_failed_html(lost) for lost in result.failed_models),
+        _sources_html(result),
+        f'<p class="fm-foot">{escape(_foot(result))}</p>',
+    ]
+    return f'{_style()}<div class="fm-result mathjax_ignore">{"".join(parts)}</div>'
+
+
+def _foot(result: FusionResult) -> str:
+    used = versions(result)
+    return f"{totals(result)}{f' · prompts {used}' if used else ''} · the result is _fusion: try _fusion.responses"
+
+
+@cache
+def _style() -> str:
+    css = files(__package__).joinpath("static.css").read_text(encoding="utf-8")
+    return f"<style>{css}{code_css('.fm-result')}</style>"
+
+
+def _details(summary: str, body: str, kind: str = "", open_: bool = False) -> str:
+    return (
+        f'<details class="fm-part {kind}"{" open" if open_ else ""} style="margin:6px 0">'
+        f"<summary>{escape(summary)}</summary>{body}</details>"
+    )
+
+
+def _analysis_html(result: FusionResult) -> str:
+    if result.analysis is None:
+        return ""
+    rows: list[str] = []
+    for kind, points in findings(result.analysis):
+        rows.append(f'<tr><th colspan="2">{kind}</th></tr>')
+        rows.extend(f"<tr><td>{escape(who)}</td><td>{_inline(what)}</td></tr>" for who, what in points)
+    table = f'<table class="fm-analysis"><tbody>{"".join(rows)}</tbody></table>'
+    return _details(_judge_line(result), f'<div class="fm-wide">{table}</div>' if rows else "<p>No findings.</p>")
+
+
+def _inline(markdown_text: str) -> str:
+    """A finding as HTML; a lone paragraph loses its <p>."""
+    shown = to_html(markdown_text).strip()
+    lone = shown.startswith("<p>") and shown.endswith("</p>") and shown.count("<p>") == 1
+    return shown[3:-4] if lone else shown
+
+
+def _response_html(response: Response) -> str:
+    thought = _details("Reasoning", f'<div class="fm-text">{to_html(response.reasoning)}</div>', "fm-reasoning")
+    cited = "".join(f"<li>{_link(source.url, source.title)}</li>" for source in response.sources)
+    body = (
+        (thought if response.reasoning else "")
+        + f'<div class="fm-text">{to_html(response.content)}</div>'
+        + (f"<ul>{cited}</ul>" if cited else "")
+    )
+    return _details(seat_line(response), body, "fm-response")
+
+
+def _failed_html(lost: FailedModel) -> str:
+    written = f'<div class="fm-text">{to_html(lost.content)}</div>' if lost.content else ""
+    return _details(f"{lost.label} · {lost.model} · no answer", f"<p>{escape(lost.error)}</p>{written}", "fm-failed")
+
+
+def _sources_html(result: FusionResult) -> str:
+    if not result.sources:
+        return ""
+    items = "".join(
+        f"<li>{_link(source.url, source.title)} ({escape(' '.join(source.labels))})</li>" for source in result.sources
+    )
+    return _details(f"Sources ({len(result.sources)})", f"<ul>{items}</ul>", "fm-sources")
+
+
+def _link(url: str, title: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        return escape(title or url)
+    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(title or url)}</a>'
+
+
+# --- Markdown and plain text ------------------------------------------------------------------------
+
+
+def markdown(result: FusionResult) -> str:
+    """The result as Markdown, safe where a front end lets raw HTML through."""
+    title, answer = _answer(result)
+    parts = [
+        *(f"> {_line(note)}" for note in notices(result)),
+        f"*{title}*" if title else "",
+        safe_markdown(answer),
+        *_analysis_markdown(result),
+        *(f"**{_line(seat_line(seat))}**\n\n{safe_markdown(_beginning(seat.content))}" for seat in result.responses),
+        *(f"**{lost.label} · {_line(lost.model)}: no answer.** {_line(lost.error)}" for lost in result.failed_models),
+        *(f"- {_line(source.title or source.url)}: `{plain(source.url)}`" for source in result.sources),
+        f"*{_line(totals(result))}*",
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _analysis_markdown(result: FusionResult) -> Iterator[str]:
+    if result.analysis is None:
+        return
+    yield f"### {_line(_judge_line(result))}"
+    for kind, points in findings(result.analysis):
+        items = "\n".join(f"- {f'**{who}** ' if who else ''}{_line(what)}" for who, what in points)
+        yield f"**{kind}**\n\n{items}"
+
+
+def _line(value: str) -> str:
+    """Text on one line of Markdown."""
+    return safe_markdown(" ".join(value.split()))
+
+
+def _beginning(content: str) -> str:
+    """The first characters, cut at a word; code that is cut open is closed by ending before its fence."""
+    if len(content) <= BEGINNING:
+        return content
+    cut = content[:BEGINNING].rpartition(" ")[0] or content[:BEGINNING]
+    if cut.count("```") % 2:
+        cut = cut[: cut.rindex("```")]
+    return f"{cut.rstrip()} …"
+
+
+def text(result: FusionResult) -> str:
+    """The result as plain text."""
+    title, answer = _answer(result)
+    return "\n\n".join(plain(part) for part in _text_parts(result, title, answer) if part)
+
+
+def _text_parts(result: FusionResult, title: str, answer: str) -> Iterable[str]:
+    yield from notices(result)
+    yield title
+    yield answer
+    if result.analysis:
+        yield _judge_line(result)
+        for kind, points in findings(result.analysis):
+            yield "\n".join([kind, *(f"  {f'[{who}] ' if who else ''}{' '.join(what.split())}" for who, what in points)])
+    for seat in result.responses:
+        yield f"[{seat.label}] {seat_line(seat)}\n{_beginning(seat.content)}"
+    for lost in result.failed_models:
+        yield f"[{lost.label}] {lost.model}: no answer. {lost.error}"
+    yield "\n".join(f"  {source.title or source.url}: {source.url}" for source in result.sources)
+    yield totals(result)

@@ -1,0 +1,1 @@
+"""A run's stages: the plan, the panel, the judge, the synthesis."""

@@ -1,0 +1,213 @@
+"""The judge: compares the responses and returns the five fields, or None with a warning that says why.
+
+JSON is asked for in the strongest way the endpoint takes: a schema, then `json_object`, then words alone; the
+level that worked is remembered for the model. At most two calls that may be billed are made. An endpoint that
+costs nothing gets a last chance: one small question for each field, put together here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from .. import prompts_small
+from ..errors import CallError, JudgeUnreadable, RequestRefused
+from ..events import AnalysisReady, Warned
+from ..prompts import JUDGE_VERSION, SHAPE, judge_messages, judge_schema, repair_messages, response_format
+from ..results import Analysis, Response
+from .calls import Question, Run, ask
+from .plan import Chair, Plan
+
+LEVELS = ("json_schema", "json_object", "words")
+BILLED_AT_MOST = 2
+ABOUT_FORMAT = re.compile(r"response_format|json_schema|json_object|schema|grammar|structured", re.IGNORECASE)
+ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
+
+
+async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ...]) -> Analysis | None:
+    """Compare the responses; a judge that fails leaves the run without an analysis, not without an answer."""
+    chair = plan.judge
+    try:
+        if chair.endpoint.is_local:
+            analysis = await _field_by_field(run, chair, prompt, responses, first_round=1)
+        else:
+            analysis = await _in_one_call(run, chair, prompt, responses)
+    except CallError as exc:
+        run.emit(Warned(f"There is no analysis: {exc}"))
+        return None
+    run.emit(AnalysisReady(analysis))
+    return analysis
+
+
+async def _in_one_call(run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...]) -> Analysis:
+    models = {response.label: response.model for response in responses}
+    asking = Asking(run, chair, prompt, responses)
+    while True:
+        try:
+            reply = await asking.ask()
+        except RequestRefused as exc:
+            if not asking.take_refusal(exc):
+                raise
+            continue
+        try:
+            analysis = read_analysis(reply, models)
+        except ValueError as exc:
+            if asking.billed < BILLED_AT_MOST:
+                asking.repair(reply, str(exc))
+                continue
+            if chair.endpoint.costs_nothing:
+                return await _field_by_field(run, chair, prompt, responses, first_round=asking.round + 1)
+            raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
+        asking.remember()
+        return analysis
+
+
+class Asking:
+    """One judge's attempts at one run: the level of JSON, the round, and what may have been billed."""
+
+    def __init__(self, run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...]) -> None:
+        self._run, self._chair = run, chair
+        self._prompt = prompt
+        self._texts = {response.label: response.content for response in responses}
+        self._place = (chair.endpoint.base_url, chair.slug)
+        self.level = run.providers.json_levels.get(self._place, 0)
+        self.billed, self.round = 0, 0
+        temperature = chair.seat.temperature if chair.seat.temperature is not None else 0.0
+        self._question = Question(
+            "judge", self._messages(), JUDGE_VERSION, temperature=temperature, response_format=self._format()
+        )
+
+    def _messages(self) -> list[dict[str, Any]]:
+        rubric = self._run.settings.rubric
+        return judge_messages(self._prompt, self._texts, rubric=rubric, shape=self.level > 0)
+
+    def _format(self) -> dict[str, Any] | None:
+        match LEVELS[self.level]:
+            case "json_schema":
+                return response_format("analysis", judge_schema(sorted(self._texts)))
+            case "json_object":
+                return {"type": "json_object"}
+            case _:
+                return None
+
+    async def ask(self) -> str:
+        self.round += 1
+        question = replace(self._question, round=self.round, may_bill=BILLED_AT_MOST - self.billed)
+        outcome = await ask(self._run, self._chair, question)
+        self.billed += 1 + outcome.call.unreported
+        return outcome.text
+
+    def take_refusal(self, exc: RequestRefused) -> bool:
+        """Whether the request was changed so that it is worth sending again; a refusal is not billed."""
+        said = str(exc)
+        if exc.status_code not in (400, 404, 422, 501):
+            return False
+        if self._question.temperature is not None and ABOUT_TEMPERATURE.search(said):
+            self._run.emit(Warned(f"The judge {self._chair.model} does not take a temperature; it ran with its own."))
+            self._question = replace(self._question, temperature=None)
+            return True
+        if self.level + 1 < len(LEVELS) and ABOUT_FORMAT.search(said):
+            self.level += 1
+            self._question = replace(self._question, messages=self._messages(), response_format=self._format())
+            return True
+        return False
+
+    def repair(self, reply: str, problem: str) -> None:
+        messages = repair_messages(self._messages(), reply, problem, SHAPE)
+        self._question = replace(self._question, messages=messages)
+
+    def remember(self) -> None:
+        self._run.providers.json_levels[self._place] = self.level
+
+
+def read_analysis(text: str, models: Mapping[str, str]) -> Analysis:
+    """The analysis in a judge's reply, models' names put in by their letters.
+
+    Raises:
+        ValueError: no JSON object in it, or not of this shape; the message tells the model what is wrong.
+    """
+    data = first_object(text)
+    missing = [name for name in Analysis.model_fields if name not in data]
+    if missing:
+        raise ValueError(f"the JSON lacks {', '.join(missing)}.")
+    try:
+        return Analysis.model_validate(_named({name: data[name] for name in Analysis.model_fields}, models))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from exc
+    except (TypeError, KeyError, AttributeError) as exc:
+        raise ValueError("a list holds something of another shape.") from exc
+
+
+def first_object(text: str) -> dict[str, Any]:
+    """The first JSON object in a text, whatever stands around it. Raises ValueError if there is none."""
+    decoder, start = json.JSONDecoder(), text.find("{")
+    while start >= 0:
+        try:
+            found, _ = decoder.raw_decode(text, start)
+            return found
+        except ValueError:
+            start = text.find("{", start + 1)
+    raise ValueError("there is no whole JSON object in it.")
+
+
+def _named(data: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
+    """The judge's letters with the models they stand for; letters of nobody are dropped."""
+
+    def seats(items: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+        return [
+            {"label": label, "model": models[label], text: item[text]}
+            for item in items
+            if (label := _letter(item["label"])) in models
+        ]
+
+    def covered(item: dict[str, Any]) -> dict[str, Any]:
+        labels = [label for label in map(_letter, item["labels"]) if label in models]
+        return {"labels": labels, "models": [models[label] for label in labels], "point": item["point"]}
+
+    return {
+        "consensus": data["consensus"],
+        "contradictions": [
+            {"topic": item["topic"], "stances": seats(item["stances"], "stance")} for item in data["contradictions"]
+        ],
+        "partial_coverage": [covered(item) for item in data["partial_coverage"]],
+        "unique_insights": seats(data["unique_insights"], "insight"),
+        "blind_spots": data["blind_spots"],
+    }
+
+
+def _letter(label: Any) -> str:
+    """ "Response B" and "b" are B."""
+    return str(label).strip().upper().removeprefix("RESPONSE ").strip("[]() ")
+
+
+async def _field_by_field(
+    run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...], first_round: int
+) -> Analysis:
+    """Five small questions instead of one large one; for models that can't write the whole JSON."""
+    texts = {response.label: response.content for response in responses}
+    found: dict[str, Any] = {}
+    for number, field in enumerate(prompts_small.FIELDS):
+        found[field.name] = []
+        if not field.applies(list(texts)):
+            continue
+        grammar = {"grammar": field.grammar(list(texts))} if chair.endpoint.is_local else {}
+        question = Question(
+            stage="judge",
+            round=first_round + number,
+            messages=field.messages(prompt, texts),
+            version=prompts_small.JUDGE_VERSION,
+            temperature=0.0,
+            max_tokens=prompts_small.FIELD_TOKENS,
+            extra={**prompts_small.SAMPLING["judge"], **grammar} if chair.endpoint.is_local else {},
+        )
+        text = (await ask(run, chair, question)).text
+        if not prompts_small.echoes_example(text, prompt, texts):
+            found[field.name] = field.parse(text, list(texts))
+    models = {response.label: response.model for response in responses}
+    return Analysis.model_validate(_named(found, models))

@@ -1,0 +1,179 @@
+"""Which calls a run would make: every seat with its endpoint and price, checked before anything is paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ..errors import SettingsError, UnknownModel
+from ..events import PlannedCall
+from ..presets import FREE_MEMBER, choose_panel, endpoint_of, endpoints
+from ..prices import FREE, UNKNOWN, Price
+from ..providers import ModelInfo, Notify, Providers
+from ..providers.catalogue import catalogue, find, free_models, successors
+from ..results import Stage
+from ..settings import Endpoint, Panel, Panelist, Settings, split_model
+
+# What a request parameter is called in a catalogue's `supported_parameters`.
+PARAMETERS = {"temperature": "temperature", "effort": "reasoning", "seed": "seed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Chair:
+    """A seat with all that a call needs to know about it."""
+
+    seat: Panelist
+    slug: str
+    endpoint: Endpoint
+    price: Price = UNKNOWN
+    fallback: Chair | None = None
+
+    @property
+    def model(self) -> str:
+        """The model as the user wrote it."""
+        return self.seat.model
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run's panel, judge and synthesizer, ready to be asked."""
+
+    panel: Panel
+    settings: Settings
+    seats: tuple[Chair, ...]
+    judge: Chair
+    synthesizer: Chair
+    warnings: tuple[str, ...] = ()
+
+    def calls(self) -> tuple[PlannedCall, ...]:
+        """Every call the run will or may make; nothing else is called."""
+        return tuple(
+            PlannedCall(stage, label, chair.model, chair.price.prompt, chair.price.completion, spare)
+            for stage, label, chair, spare in self._chairs()
+        )
+
+    def chairs(self) -> tuple[Chair, ...]:
+        """Seats, judge, synthesizer and every fallback."""
+        return tuple(chair for _, _, chair, _ in self._chairs())
+
+    def _chairs(self) -> Iterator[tuple[Stage, str, Chair, bool]]:
+        places: list[tuple[Stage, str, Chair]] = [("panel", chair.seat.label, chair) for chair in self.seats]
+        places += [("judge", "", self.judge), ("synthesis", "", self.synthesizer)]
+        for stage, label, chair in places:
+            yield stage, label, chair, False
+            if chair.fallback:
+                yield stage, label, chair.fallback, True
+
+
+async def prepare(
+    settings: Settings, providers: Providers, *, default_panel: str | None = None, notify: Notify
+) -> Plan:
+    """Settle who is asked, and check it before the first call.
+
+    Args:
+        settings: what the user chose.
+        providers: who answers.
+        default_panel: name of the panel if none was chosen; without it, `budget`.
+        notify: told in a sentence when something takes time (a catalogue, a download).
+
+    Raises:
+        SettingsError: a panel, model or endpoint that does not exist, or an option that can't be honoured.
+        KeyMissing: an endpoint needs a key and has none.
+        LocalModelError: the embedded model can't run here.
+    """
+    known = endpoints()
+    panel = await _with_free_members(choose_panel(settings, default=default_panel), known, providers)
+    plan = _seat(panel, settings, known)
+    _check_private(plan)
+    for endpoint in {chair.endpoint.name: chair.endpoint for chair in plan.chairs()}.values():
+        await providers.make_ready(endpoint, notify)
+    return await _checked_with_catalogue(plan, known, providers)
+
+
+def _seat(
+    panel: Panel,
+    settings: Settings,
+    known: Mapping[str, Endpoint],
+    entries: Mapping[str, ModelInfo] | None = None,
+) -> Plan:
+    def chair(seat: Panelist) -> Chair:
+        endpoint, slug = endpoint_of(seat.model, known), split_model(seat.model)[0]
+        listed = (entries or {}).get(seat.model)
+        price = FREE if endpoint.costs_nothing else listed.price if listed else UNKNOWN
+        spare = seat.model_copy(update={"model": seat.fallback, "fallback": None}) if seat.fallback else None
+        return Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
+
+    seats = tuple(chair(seat) for seat in panel.models)
+    return Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), tuple(_kinship(panel)))
+
+
+def _kinship(panel: Panel) -> Iterator[str]:
+    """A warning when the judge or the synthesizer also sits on the panel."""
+    sitting = {seat.model: seat.label for seat in reversed(panel.models)}
+    both = [
+        f"the {role} ({seat.model})"
+        for role, seat in (("judge", panel.judge), ("synthesizer", panel.synthesizer))
+        if seat.model in sitting
+    ]
+    if both and not panel.judge.model.endswith("@local"):
+        yield f"{' and '.join(both).capitalize()} also sit{'s' if len(both) == 1 else ''} on the panel."
+
+
+def _check_private(plan: Plan) -> None:
+    if not plan.settings.private:
+        return
+    for chair in plan.chairs():
+        if not (chair.endpoint.is_openrouter or chair.endpoint.is_loopback):
+            raise SettingsError(
+                f"--private can't be asked of {chair.endpoint.name} ({chair.model}): only OpenRouter routes by it, "
+                "and only your own machine keeps it by itself."
+            )
+
+
+async def _with_free_members(panel: Panel, known: Mapping[str, Endpoint], providers: Providers) -> Panel:
+    if all(seat.model != FREE_MEMBER for seat in panel.models):
+        return panel
+    listed = await catalogue(known["openrouter"], providers)
+    members = free_models(listed or ())
+    if not members:
+        raise SettingsError("No free models: OpenRouter's catalogue can't be read, or lists none just now.")
+    judge = panel.judge if panel.judge.model != FREE_MEMBER else members[0]
+    writer = panel.synthesizer if panel.synthesizer.model != FREE_MEMBER else judge
+    return Panel.model_validate(
+        {**panel.model_dump(), "models": members, "judge": judge, "synthesizer": writer}
+    )
+
+
+async def _checked_with_catalogue(plan: Plan, known: Mapping[str, Endpoint], providers: Providers) -> Plan:
+    """The plan with OpenRouter's prices. Other servers' catalogues are incomplete or slow: they answer 404."""
+    asked = [chair for chair in plan.chairs() if chair.endpoint.is_openrouter]
+    listed = await catalogue(known["openrouter"], providers) if asked else None
+    if not listed:
+        return plan
+    if any(find(listed, chair.slug) is None for chair in asked):
+        listed = await catalogue(known["openrouter"], providers, max_age=60) or listed
+    entries = {chair.model: entry for chair in asked if (entry := find(listed, chair.slug))}
+    for chair in asked:
+        if chair.model not in entries:
+            raise UnknownModel(_vanished(chair.slug, listed))
+    priced = _seat(plan.panel, plan.settings, known, entries)
+    warnings = (*plan.warnings, *_ignored(priced, entries))
+    return Plan(plan.panel, plan.settings, priced.seats, priced.judge, priced.synthesizer, warnings)
+
+
+def _vanished(slug: str, listed: tuple[ModelInfo, ...]) -> str:
+    near = successors(listed, slug)
+    hint = f"nearest now: {', '.join(near)}" if near else "`%fusion models WORD` searches the catalogue"
+    return f'OpenRouter has no model "{slug}"; {hint}.'
+
+
+def _ignored(plan: Plan, entries: Mapping[str, ModelInfo]) -> Iterator[str]:
+    """A warning for each option that a model's catalogue entry does not list."""
+    for chair in dict.fromkeys(plan.seats):
+        entry = entries.get(chair.model)
+        if entry is None or entry.parameters is None:
+            continue
+        for option, parameter in PARAMETERS.items():
+            wanted = getattr(chair.seat, option) or getattr(plan.settings, option, None)
+            if wanted is not None and parameter not in entry.parameters:
+                yield f"{chair.model} does not take {option}; it runs with its own."

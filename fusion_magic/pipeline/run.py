@@ -1,0 +1,112 @@
+"""One run from prompt to result: panel, judge, synthesis, told as events."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import BaseModel
+
+from ..errors import CallError, PanelFailed, SettingsError
+from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
+from ..providers import Providers
+from ..results import FusionResult, Status
+from ..settings import Settings
+from .calls import Run
+from .judge import judge
+from .panel import ask_panel
+from .plan import Plan, prepare
+from .synthesis import synthesize
+
+
+@dataclass(frozen=True, slots=True)
+class FusionRequest:
+    """What a run is asked to do."""
+
+    prompt: str
+    settings: Settings
+    default_panel: str | None = None
+    schema: type[BaseModel] | None = None
+    parent: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+async def run(
+    request: FusionRequest,
+    *,
+    emit: Callable[[Event], None],
+    providers: Providers,
+    state: Fold | None = None,
+) -> FusionResult:
+    """Run the panel, the judge and the synthesizer.
+
+    Args:
+        request: prompt and settings.
+        emit: gets every event, in order, in the event loop of the run.
+        providers: who answers.
+        state: takes the events in; after a cancellation it holds what was answered.
+
+    Returns:
+        The fold of the events. Its status is `error` if the synthesizer failed; the responses are kept.
+
+    Raises:
+        SettingsError, KeyMissing, LocalModelError: before the first call.
+        PanelFailed: no panelist answered.
+        asyncio.CancelledError: cancelled; `state.result()` is what there is.
+    """
+    state = state if state is not None else Fold()
+
+    def tell(event: Event) -> None:
+        state.apply(event)
+        emit(event)
+
+    if not request.prompt.strip():
+        raise SettingsError("The prompt is empty; write it below the %%fusion line.")
+    plan = await prepare(
+        request.settings,
+        providers,
+        default_panel=request.default_panel,
+        notify=_from_any_thread(lambda text: emit(Notice(text))),
+    )
+    begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic())
+    tell(RunStarted(begun.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
+    for text in (*request.notes, *plan.warnings):
+        tell(Warned(text))
+    try:
+        status, error = await _stages(begun, plan, request)
+    except asyncio.CancelledError:
+        tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
+        raise
+    tell(RunEnded(status, begun.now(), error))
+    result = state.result()
+    if not result.responses:
+        reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
+        raise PanelFailed(f"No panelist answered. {reasons}", result)
+    return result
+
+
+async def _stages(run: Run, plan: Plan, request: FusionRequest) -> tuple[Status, str | None]:
+    responses = await ask_panel(run, plan, request.prompt)
+    if not responses:
+        return "error", "No panelist answered."
+    analysis = await judge(run, plan, request.prompt, responses)
+    try:
+        await synthesize(run, plan, request.prompt, responses, analysis, request.schema)
+    except CallError as exc:
+        return "error", f"There is no fused answer: {exc} The responses are kept."
+    return "ok", None
+
+
+def _settings(plan: Plan) -> dict[str, object]:
+    """The settings in force, with the panel written out in place of its name."""
+    chosen = plan.settings.model_dump(mode="json", exclude={"panel", "models", "judge", "synthesizer"})
+    return {"panel": plan.panel.model_dump(mode="json"), **chosen}
+
+
+def _from_any_thread(notify: Callable[[str], None]) -> Callable[[str], None]:
+    loop = asyncio.get_running_loop()
+    return lambda text: loop.call_soon_threadsafe(notify, text) and None

@@ -1,0 +1,189 @@
+"""The panels that have a name, and what the user's `fusion.toml` says."""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import SettingsError, UnknownPanel
+from .keys import find_key
+from .settings import (
+    Endpoint,
+    Panel,
+    Settings,
+    builtin_endpoints,
+    checked,
+    config_dir,
+    local_model_name,
+    nearest,
+    split_model,
+)
+
+FREE_PANEL = "free"
+# A panel of the live catalogue has this one member until the catalogue is read.
+FREE_MEMBER = "openrouter/free-panel"
+
+
+class UserFile(BaseModel):
+    """What `fusion.toml` in the user's configuration folder may say.
+
+    A `fusion.toml` in the working folder may hold `[panels]` only: a cloned repository must not be able to
+    send a key elsewhere or to start a program.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    settings: dict[str, Any] = Field(default_factory=dict, description="defaults for any setting")
+    panels: dict[str, dict[str, Any]] = Field(default_factory=dict, description="panels by name")
+    endpoints: dict[str, dict[str, Any]] = Field(default_factory=dict, description="servers by name")
+    prices: dict[str, Any] = Field(default_factory=dict, description="prices by model")
+    mcp: dict[str, Any] = Field(default_factory=dict, description="MCP servers by name")
+
+
+def user_file() -> UserFile:
+    """The user's own `fusion.toml`, with the panels of the working folder's beside it (the user's own win).
+
+    Raises:
+        SettingsError: a file is not TOML, or holds what it must not hold.
+    """
+    own_path, project_path = config_dir() / "fusion.toml", Path("fusion.toml")
+    own = checked(UserFile, _read(own_path), f"{own_path}: ")
+    if _same(own_path, project_path):
+        return own
+    project = _read(project_path)
+    extra = sorted(set(project) - {"panels"})
+    if extra:
+        raise SettingsError(
+            f"{project_path.resolve()}: a project's file may hold [panels] only; move [{extra[0]}] to {own_path}."
+        )
+    return own.model_copy(update={"panels": {**project.get("panels", {}), **own.panels}})
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SettingsError(f"{path} can't be read: {exc}.") from exc
+
+
+@functools.cache
+def _presets() -> dict[str, dict[str, Any]]:
+    text = importlib.resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def panels() -> dict[str, Panel]:
+    """Every named panel: those that come with the package, the user's own and the project's."""
+    named = {**_presets(), **user_file().panels}
+    return {name: _build(name, named) for name in named}
+
+
+def panel_named(name: str) -> Panel:
+    """The panel of that name. Raises UnknownPanel with the nearest names."""
+    named = {**_presets(), **user_file().panels}
+    if name not in named:
+        raise UnknownPanel(f'There is no panel "{name}"{nearest(name, named)} `%fusion panels` lists them.')
+    return _build(name, named)
+
+
+def _build(name: str, named: Mapping[str, Mapping[str, Any]]) -> Panel:
+    entry = dict(named[name])
+    same_as = entry.pop("same_as", None)
+    if same_as:
+        if same_as not in named or same_as == name:
+            raise SettingsError(f'Panel "{name}": same_as names no other panel.')
+        entry = {**named[same_as], **entry}
+    if entry.pop("from_catalogue", None) == FREE_PANEL:
+        entry["models"] = [FREE_MEMBER]
+    panel = checked(Panel, {**entry, "name": name}, f'Panel "{name}": ')
+    return _with_local_name(panel)
+
+
+def _with_local_name(panel: Panel) -> Panel:
+    """The embedded model under the name of the file the user put in its place."""
+    wanted = local_model_name()
+    if wanted == "smollm2" or panel.name != "local":
+        return panel
+    own = {"model": f"{wanted}@local"}
+    seats = tuple(seat.model_copy(update=own) for seat in panel.models)
+    return panel.model_copy(
+        update={
+            "models": seats,
+            "judge": panel.judge.model_copy(update=own),
+            "synthesizer": panel.synthesizer.model_copy(update=own),
+        }
+    )
+
+
+def endpoints() -> dict[str, Endpoint]:
+    """Every named endpoint: the built-in ones and the user's own."""
+    known = builtin_endpoints()
+    for name, entry in user_file().endpoints.items():
+        built_in = known[name].model_dump() if name in known else {}
+        data = {"name": name, **built_in, **entry}
+        known[name] = checked(Endpoint, data, f"fusion.toml [endpoints.{name}] ")
+    return known
+
+
+def endpoint_of(model: str, known: Mapping[str, Endpoint]) -> Endpoint:
+    """The endpoint a model is asked on. Raises SettingsError for a name nobody configured."""
+    name = split_model(model)[1]
+    if "://" in name:
+        return Endpoint(name=name, base_url=name.rstrip("/"))
+    if name not in known:
+        raise SettingsError(
+            f'No endpoint "{name}" (in {model}){nearest(name, known)} '
+            f"Add [endpoints.{name}] with base_url to {config_dir() / 'fusion.toml'}."
+        )
+    return known[name]
+
+
+def choose_panel(settings: Settings, *, default: str | None = None) -> Panel:
+    """The panel that the settings name, with their models, judge and synthesizer in its place.
+
+    Args:
+        settings: what the user chose.
+        default: name of the panel if none was chosen; without it, `budget`.
+
+    Raises:
+        UnknownPanel: no panel of that name.
+        SettingsError: no seat, or more than eight.
+    """
+    base: Panel | None = settings.panel if isinstance(settings.panel, Panel) else None
+    if isinstance(settings.panel, str):
+        base = panel_named(settings.panel)
+    if base is None and not settings.models:
+        base = panel_named(default or "budget")
+    parts: dict[str, Any] = {}
+    if base is not None:
+        parts = {"models": base.models, "judge": base.judge, "synthesizer": base.synthesizer, "name": base.name}
+        parts |= {"about": base.about, "score": base.score, "source": base.source}
+    changed = {
+        name: value
+        for name in ("models", "judge", "synthesizer")
+        if (value := getattr(settings, name)) is not None
+    }
+    if changed and base is not None:
+        # A published score is that of the published members only.
+        parts |= {"name": f"{base.name} (changed)" if base.name else "", "score": None, "source": ""}
+    return checked(Panel, {**parts, **changed})
+
+
+def default_panel() -> str | None:
+    """Name of the panel used when none is named: the user's, else `budget` if there is an OpenRouter key."""
+    named = user_file().settings.get("panel")
+    if named:
+        return str(named)
+    return "budget" if find_key(builtin_endpoints()["openrouter"]) else None

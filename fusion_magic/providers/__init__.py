@@ -1,0 +1,160 @@
+"""Who answers: one method that yields chunks, and which provider speaks to which endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from pydantic import SecretStr
+
+from ..prices import FREE, UNKNOWN, Price
+from ..results import Source, Stage, Usage
+from ..settings import Effort, Endpoint
+
+Message = Mapping[str, Any]
+Notify = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One call as a provider needs to know it."""
+
+    endpoint: Endpoint
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    stage: Stage = "panel"
+    label: str = ""
+    temperature: float | None = None
+    effort: Effort | None = None
+    seed: int | None = None
+    response_format: Mapping[str, Any] | None = None
+    private: bool = False
+    connect_timeout: float = 10.0
+    session: str = ""
+    key: SecretStr | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def name(self) -> str:
+        """The model as the user writes it."""
+        return self.model if self.endpoint.is_openrouter else f"{self.model}@{self.endpoint.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function the model wants called; `arguments` is the JSON it wrote, unchecked."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of an answer; the last one has `finish`, or usage alone after it."""
+
+    text: str = ""
+    reasoning: str = ""
+    served: str | None = None
+    request_id: str | None = None
+    finish: str | None = None
+    usage: Usage | None = None
+    cost: float | None = None
+    sources: tuple[Source, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model of an endpoint's catalogue. `parameters` is None where the endpoint does not say."""
+
+    id: str
+    name: str = ""
+    context: int | None = None
+    price: Price = UNKNOWN
+    parameters: frozenset[str] | None = None
+    created: int = 0
+
+
+class Provider(Protocol):
+    """What answers calls. `stream` raises a CallError; a stream that ends well has yielded a `finish`."""
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        """Ask, and yield what comes; closing the iterator closes the connection."""
+        ...
+
+    async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
+        """The endpoint's catalogue. Raises CallError or KeyMissing."""
+        ...
+
+
+class Providers:
+    """The provider of every endpoint: the client, the embedded model, or a script that is installed."""
+
+    def __init__(self, client: Provider | None = None) -> None:
+        self._client = client
+        # The way of asking for JSON that worked, by address and model; see pipeline/judge.py.
+        self.json_levels: dict[tuple[str, str], int] = {}
+
+    @property
+    def client(self) -> Provider:
+        if self._client is None:
+            from .chat_completions import ChatCompletions
+
+            self._client = ChatCompletions()
+        return self._client
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        """Chunks from whoever answers for the request's endpoint."""
+        from .scripted import installed
+
+        if script := installed():
+            answers = script.stream(request)
+        elif request.endpoint.is_local:
+            answers = self.client.stream(await self._to_child(request))
+        else:
+            answers = self.client.stream(request)
+        async for chunk in answers:
+            yield chunk
+
+    async def _to_child(self, request: ChatRequest) -> ChatRequest:
+        from .local import start
+
+        child = await asyncio.to_thread(start, notify=_say_nothing)
+        endpoint = request.endpoint.model_copy(update={"base_url": child.base_url})
+        return replace(request, endpoint=endpoint, key=SecretStr(child.key))
+
+    async def make_ready(self, endpoint: Endpoint, notify: Notify) -> None:
+        """Whatever must be done before the first call: the embedded model fetched and started, a key found.
+
+        Raises:
+            KeyMissing: the endpoint needs a key and none was found.
+            LocalModelError: the embedded model can't run here.
+        """
+        from .scripted import installed
+
+        if installed():
+            return
+        if endpoint.is_local:
+            from .local import start
+
+            await asyncio.to_thread(start, notify=notify)
+        else:
+            from .chat_completions import require_key
+
+            require_key(endpoint)
+
+    async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
+        """The endpoint's catalogue; the embedded model's has one entry."""
+        if endpoint.is_local:
+            from ..settings import local_model_name
+
+            return (ModelInfo(local_model_name(), "the embedded model", price=FREE),)
+        return await self.client.models(endpoint)
+
+
+def _say_nothing(_: str) -> None:
+    return None

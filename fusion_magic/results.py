@@ -1,0 +1,213 @@
+"""What we keep of a run: one plain value that says everything that happened and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import SettingsError
+
+SCHEMA_VERSION = 1
+Stage = Literal["panel", "judge", "synthesis"]
+Status = Literal["ok", "cancelled", "limited", "error"]
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Usage(_Value):
+    """Tokens of one call, or of several added up."""
+
+    prompt_tokens: int = Field(0, description="input tokens")
+    completion_tokens: int = Field(0, description="output tokens, reasoning included")
+    reasoning_tokens: int = Field(0, description="output tokens spent on reasoning, where reported")
+    cached_tokens: int = Field(0, description="input tokens read from the provider's prompt cache")
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
+
+
+class Source(_Value):
+    """A page that a model cited."""
+
+    url: str = Field(description="address of the page")
+    title: str = Field("", description="its title, as the model or the search gave it")
+    labels: tuple[str, ...] = Field((), description="seats that cited it")
+
+
+class Call(_Value):
+    """One call to one model, as it went. `cost` is None where no price is known, never 0 for that."""
+
+    stage: Stage = Field(description="panel, judge or synthesis")
+    round: int = Field(1, description="1, or 2 for a repair; the field-wise judge counts its fields")
+    label: str = Field("", description="the seat's letter; empty for judge and synthesis")
+    model: str = Field(description="the model that was asked for, with its endpoint")
+    served_model: str | None = Field(None, description="the model the server says it used")
+    usage: Usage | None = Field(None, description="tokens; None if the server did not report them")
+    cost: float | None = Field(None, description="US dollars; None if no price is known")
+    ttft: float | None = Field(None, description="seconds to the first token, reasoning included")
+    duration: float = Field(0.0, description="seconds, retries included")
+    attempts: int = Field(1, description="how often it was sent")
+    unreported: int = Field(0, description="attempts that had begun to answer, failed, and may be billed")
+    finish_reason: str | None = Field(None, description="why the model stopped; None if the call failed")
+    error: str | None = Field(None, description="why the call failed, or None")
+    reused: bool = Field(False, description="answered from the store instead of asked")
+    request_id: str | None = Field(None, description="the server's id of the generation")
+    messages_hash: str = Field("", description="SHA-256 of the messages that were sent")
+    prompt_version: str = Field("", description="version of the prompt that was used")
+    started: float = Field(0.0, description="seconds after the run's beginning")
+
+
+class Response(_Value):
+    """One panelist's whole answer."""
+
+    label: str = Field(description="the seat's letter, A to H")
+    model: str = Field(description="the model that was asked for")
+    served_model: str | None = Field(None, description="the model the server says it used")
+    content: str = Field(description="the answer, as Markdown")
+    reasoning: str = Field("", description="what the model showed of its reasoning")
+    sources: tuple[Source, ...] = Field((), description="pages it cited")
+    usage: Usage | None = Field(None, description="tokens, None if not reported")
+    cost: float | None = Field(None, description="US dollars, None if not priced")
+    duration: float = Field(0.0, description="seconds")
+
+
+class FailedModel(_Value):
+    """A panelist that did not answer, and why."""
+
+    label: str = Field(description="the seat's letter")
+    model: str = Field(description="the model that was asked for")
+    error: str = Field(description="one sentence")
+    status_code: int | None = Field(None, description="HTTP status, where there was one")
+    content: str = Field("", description="what it had written before it failed; not used by judge or synthesis")
+
+
+class Stance(_Value):
+    """What one seat says about a topic."""
+
+    label: str
+    model: str
+    stance: str
+
+
+class Contradiction(_Value):
+    """A topic on which responses disagree."""
+
+    topic: str
+    stances: tuple[Stance, ...]
+
+
+class PartialCoverage(_Value):
+    """A point that only some responses make."""
+
+    labels: tuple[str, ...]
+    models: tuple[str, ...]
+    point: str
+
+
+class UniqueInsight(_Value):
+    """Something that one response alone brings."""
+
+    label: str
+    model: str
+    insight: str
+
+
+class Analysis(_Value):
+    """The judge's comparison, in OpenRouter Fusion's five fields."""
+
+    consensus: tuple[str, ...] = Field((), description="what all or most responses say")
+    contradictions: tuple[Contradiction, ...] = Field((), description="topics on which they disagree")
+    partial_coverage: tuple[PartialCoverage, ...] = Field((), description="points only some make")
+    unique_insights: tuple[UniqueInsight, ...] = Field((), description="what one alone brings")
+    blind_spots: tuple[str, ...] = Field((), description="what none of them addresses")
+
+
+class FusionResult(_Value):
+    """Everything about one run; `answer` is the fused answer, `responses` what each panelist wrote."""
+
+    schema_version: int = Field(SCHEMA_VERSION, description="version of this shape")
+    id: str = Field(description="the run's id")
+    parent: str | None = Field(None, description="id of the run this one was made from")
+    created: datetime = Field(description="when the run began, UTC")
+    prompt: str = Field(description="the prompt that was sent")
+    settings: dict[str, Any] = Field(description="the settings in force, the panel written out")
+    status: Status = Field("ok", description="ok, cancelled, limited (by a budget) or error")
+    error: str | None = Field(None, description="why there is no answer, or None")
+    answer: str | None = Field(None, description="the synthesizer's whole answer")
+    unfinished: str = Field("", description="what the synthesizer had written when it was stopped")
+    parsed: Any = Field(None, exclude=True, description="the answer as the `schema` that was given")
+    responses: tuple[Response, ...] = Field((), description="the panelists' answers, in seat order")
+    failed_models: tuple[FailedModel, ...] = Field((), description="who did not answer, and why")
+    analysis: Analysis | None = Field(None, description="the judge's five fields, or None")
+    sources: tuple[Source, ...] = Field((), description="pages cited, once each")
+    calls: tuple[Call, ...] = Field((), description="every call, in the order they ended")
+    warnings: tuple[str, ...] = Field((), description="what the reader should know")
+    duration: float = Field(0.0, description="seconds")
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all calls that reported them."""
+        return sum((call.usage for call in self.calls if call.usage), Usage())
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of all calls; None if none is priced. See `cost_is_partial`."""
+        priced = [call.cost for call in self.calls if call.cost is not None]
+        return sum(priced) if priced else None
+
+    @property
+    def cost_is_partial(self) -> bool:
+        """Whether a call or a failed attempt may have cost something that `cost` does not hold."""
+        return any(call.cost is None or call.unreported for call in self.calls)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the result as JSON. Raises OSError if the file can't be written."""
+        target = Path(path)
+        target.write_text(self.model_dump_json(indent=1), encoding="utf-8")
+        return target
+
+    @classmethod
+    def open(cls, path: str | Path) -> FusionResult:
+        """Read a result that `save` wrote. Raises SettingsError if it is of a later version."""
+        result = cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        if result.schema_version > SCHEMA_VERSION:
+            raise SettingsError(f"{path} was written by a later fusion_magic; update to read it.")
+        return result
+
+    def __repr__(self) -> str:
+        seats = f"{len(self.responses)} of {len(self.responses) + len(self.failed_models)} seats"
+        return f"<FusionResult {self.id} {self.status}, {seats}, {cost_text([self])}>"
+
+    __str__ = __repr__
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        from .jupyter.static import bundle
+
+        return bundle(self)
+
+
+def cost_text(results: Iterable[FusionResult]) -> str:
+    """Cost of results in words: "$0.0123", "at least $0.01", "not priced"."""
+    known = list(results)
+    priced = [result.cost for result in known if result.cost is not None]
+    if not priced:
+        return "not priced" if any(result.calls for result in known) else "$0"
+    amount = dollars(sum(priced))
+    return f"at least {amount}" if any(result.cost_is_partial for result in known) else amount
+
+
+def dollars(amount: float) -> str:
+    """US dollars with enough digits to see small amounts: "$0", "$0.0012", "$1.23"."""
+    if amount == 0:
+        return "$0"
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"

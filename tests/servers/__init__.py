@@ -1,0 +1,1 @@
+"""Loopback servers that speak other people's contracts to the real client."""
