@@ -14,10 +14,44 @@ import os
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
-from contextvars import copy_context
-from typing import Any, TypeVar
+from contextvars import Context, copy_context
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+
+
+class Work(Generic[T]):
+    """A coroutine in the loop thread; `future` is done when the coroutine has ended, also after `cancel`."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: Future[T] = Future()
+        self._loop = loop
+
+    def begin(self, coroutine: Coroutine[Any, Any, T], context: Context) -> None:
+        """Start it; in the loop."""
+        self._task: asyncio.Task[T] = self._loop.create_task(coroutine, context=context)
+        self._task.add_done_callback(self._hand_over)
+        # Someone who wrapped the future may cancel it; that stops the work too.
+        self.future.add_done_callback(lambda future: self.cancel() if future.cancelled() else None)
+
+    def cancel(self) -> None:
+        """Cancel it, from any thread; what has not begun never begins."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed at exit
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        self._task.cancel()
+
+    def _hand_over(self, task: asyncio.Task[T]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            self.future.cancel()
+        if not self.future.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            self.future.set_exception(error)
+        else:
+            self.future.set_result(task.result())
 
 
 class LoopThread:
@@ -38,26 +72,14 @@ class LoopThread:
         """Whether the caller runs in this thread, where waiting for it would never end."""
         return threading.current_thread() is self._thread
 
-    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run a coroutine here, in a copy of the caller's context; cancelling the future cancels it."""
-        done: Future[T] = Future()
-        context = copy_context()
-
-        def begin() -> None:
-            task = self.loop.create_task(coroutine, context=context)
-            task.add_done_callback(lambda _: _hand_over(task, done))
-            done.add_done_callback(lambda _: self._cancel_if(done, task))
-
-        self.loop.call_soon_threadsafe(begin)
-        return done
-
-    def _cancel_if(self, done: Future[T], task: asyncio.Task[T]) -> None:
-        if done.cancelled():
-            with contextlib.suppress(RuntimeError):  # the loop is closed at exit
-                self.loop.call_soon_threadsafe(task.cancel)
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> Work[T]:
+        """Run a coroutine here, in a copy of the caller's context."""
+        work: Work[T] = Work(self.loop)
+        self.loop.call_soon_threadsafe(work.begin, coroutine, copy_context())
+        return work
 
     def stop(self) -> None:
-        """Cancel what runs and end the thread; at the interpreter's exit."""
+        """Cancel what runs and end the thread."""
         if self.loop.is_running():
             asyncio.run_coroutine_threadsafe(_cancel_all(), self.loop)
             self._thread.join(1.0)
@@ -73,18 +95,6 @@ async def _cancel_all() -> None:
     loop.call_soon(loop.stop)
 
 
-def _hand_over(task: asyncio.Task[T], done: Future[T]) -> None:
-    if done.cancelled():
-        return
-    if task.cancelled():
-        done.cancel()
-        done.set_running_or_notify_cancel()
-    elif error := task.exception():
-        done.set_exception(error)
-    else:
-        done.set_result(task.result())
-
-
 def _c_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> asyncio.Task[Any]:
     """asyncio's C task even where another library has replaced `asyncio.Task` (nest_asyncio does)."""
     try:
@@ -96,6 +106,7 @@ def _c_task(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> 
 
 _thread: LoopThread | None = None
 _lock = threading.Lock()
+_inherited: list[LoopThread | None] = []
 
 
 def loop_thread() -> LoopThread:
@@ -104,14 +115,24 @@ def loop_thread() -> LoopThread:
     with _lock:
         if _thread is None:
             _thread = LoopThread()
-            atexit.register(_thread.stop)
         return _thread
 
 
 def _forget() -> None:
+    """In a forked child: the parent's loop is not ours to run, nor to close, as both share its selector."""
     global _thread, _lock
+    _inherited.append(_thread)
     _thread, _lock = None, threading.Lock()
 
 
+def _end() -> None:
+    """At exit; whoever comes later starts a new thread instead of waiting for this one for ever."""
+    global _thread
+    ending, _thread = _thread, None
+    if ending is not None:
+        ending.stop()
+
+
+atexit.register(_end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

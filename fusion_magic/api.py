@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from concurrent.futures import CancelledError, Future, wait
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
-from ._loop import loop_thread
+from ._loop import LoopThread, loop_thread
 from .errors import FusionError, FusionInterrupted, KeyMissing
 from .events import Event, Fold
 from .pipeline.run import FusionRequest, run
@@ -29,7 +28,7 @@ TICK = 0.05
 # How long an interrupted run may take to close its connections before its result is taken as it stands.
 STOP_SECONDS = 2.0
 
-_providers: dict[int, Providers] = {}
+_providers: WeakKeyDictionary[LoopThread, Providers] = WeakKeyDictionary()
 _last: FusionResult | None = None
 
 
@@ -43,24 +42,32 @@ class Running:
 
     def __init__(self, request: FusionRequest, listen: Callable[[Event], None] = lambda event: None) -> None:
         self.state = Fold()
-        self._ended = threading.Event()
-        self.future: Future[FusionResult] = loop_thread().submit(self._run(request, listen, providers()))
+        self._work = loop_thread().submit(self._run(request, listen, providers()))
+        self.future: Future[FusionResult] = self._work.future
 
-    async def _run(
-        self, request: FusionRequest, listen: Callable[[Event], None], using: Providers
-    ) -> FusionResult:
+    async def _run(self, request: FusionRequest, listen: Callable[[Event], None], using: Providers) -> FusionResult:
         try:
             return await run(request, emit=listen, providers=using, state=self.state)
         finally:
-            if self.state.started:
-                _remember(self.state.result())
-            self._ended.set()
+            self.result()
+
+    def result(self) -> FusionResult | None:
+        """What there is so far, which `last()` then has too; None if nothing began."""
+        if self.state.started is None:
+            return None
+        return _remember(self.state.result())
+
+    def cancel(self) -> None:
+        """Stop the run without waiting; `future` is done once its connections are closed."""
+        self._work.cancel()
 
     def stop(self) -> FusionResult | None:
         """Stop the run, wait for its connections to close, and return what was answered; None if nothing began."""
-        self.future.cancel()
-        self._ended.wait(STOP_SECONDS)
-        return self.state.result() if self.state.started else None
+        self.cancel()
+        # An interrupt again, while it stops: the user wants out now.
+        with suppress(KeyboardInterrupt):
+            wait([self.future], timeout=STOP_SECONDS)
+        return self.result()
 
     def wait(self, meanwhile: Callable[[], None] = lambda: None) -> FusionResult:
         """Wait for the result, calling `meanwhile` every 50 ms.
@@ -70,18 +77,20 @@ class Running:
             FusionError: as `fuse`.
         """
         try:
-            while True:
-                with suppress(NotYet):
-                    return self.future.result(timeout=TICK)
+            while not wait([self.future], timeout=TICK).done:
                 meanwhile()
-        except KeyboardInterrupt:
+            return self.future.result()
+        except (KeyboardInterrupt, CancelledError):
             result = self.stop()
+        except BaseException:
+            self.stop()  # nobody would watch it any more
+            raise
         raise interrupted(result)
 
 
 def providers() -> Providers:
     """The loop thread's providers: one client with one pool for all runs."""
-    return _providers.setdefault(id(loop_thread()), Providers())
+    return _providers.setdefault(loop_thread(), Providers())
 
 
 def interrupted(result: FusionResult | None) -> BaseException:
@@ -177,15 +186,31 @@ async def fuse_async(
     """`fuse` for async code; cancelling the task stops the run, and `last()` has what was answered."""
     parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
     running = Running(request_for(prompt, schema=schema, **parts, **settings))
-    waiting = asyncio.wrap_future(running.future)
+    ended = _ending(running)
     try:
         # ipykernel cancels a cell from a signal handler, which does not wake an idle loop: so wake it.
-        while not (await asyncio.wait({waiting}, timeout=TICK))[0]:
-            pass
+        while not ended.done():
+            await asyncio.wait({ended}, timeout=TICK)
     except asyncio.CancelledError:
-        running.future.cancel()
+        running.cancel()
+        await asyncio.wait({ended}, timeout=STOP_SECONDS)
         raise
-    return await waiting
+    if running.future.cancelled():
+        raise asyncio.CancelledError
+    return running.future.result()
+
+
+def _ending(running: Running) -> asyncio.Future[None]:
+    """A future of the caller's loop that is done when the run has ended, however it ended."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def tell(_: Future[FusionResult]) -> None:
+        with suppress(RuntimeError):  # the caller's loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(None))
+
+    running.future.add_done_callback(tell)
+    return ended
 
 
 @asynccontextmanager
@@ -198,7 +223,7 @@ async def stream(
     synthesizer: Model | None = None,
     schema: type[BaseModel] | None = None,
     **settings: Any,
-) -> AsyncIterator[AsyncIterator[Event]]:
+) -> AsyncGenerator[AsyncIterator[Event], None]:
     """The events of a run as they happen; leaving the block stops the run.
 
         async with stream("Why is the sky blue?", panel="local") as events:
@@ -213,7 +238,8 @@ async def stream(
     try:
         yield _events(running, mailbox)
     finally:
-        running.future.cancel()
+        running.cancel()
+        await asyncio.wait({_ending(running)}, timeout=STOP_SECONDS)
 
 
 async def _events(running: Running, mailbox: Mailbox) -> AsyncIterator[Event]:
@@ -224,7 +250,8 @@ async def _events(running: Running, mailbox: Mailbox) -> AsyncIterator[Event]:
         if ended:
             break
         await mailbox.filled()
-    running.future.result()
+    if not running.future.cancelled():
+        running.future.result()
 
 
 class Mailbox:
@@ -263,9 +290,10 @@ def last() -> FusionResult | None:
     return _last
 
 
-def _remember(result: FusionResult) -> None:
+def _remember(result: FusionResult) -> FusionResult:
     global _last
     _last = result
+    return result
 
 
 def _tuple(models: Iterable[Model] | None) -> tuple[Model, ...] | None:

@@ -11,7 +11,7 @@ from ._loop import loop_thread
 from .api import providers
 from .errors import CallError, FusionError, KeyMissing, SettingsError
 from .keys import find_key
-from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panels
+from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panel_named, panels
 from .providers import ModelInfo, Providers
 from .providers.catalogue import catalogue, find, free_models, successors
 from .providers.chat_completions import ChatCompletions
@@ -59,7 +59,11 @@ def find_models(word: str) -> list[ModelInfo]:
 
 
 def _in_loop(work: Coroutine[Any, Any, T]) -> T:
-    return loop_thread().submit(work).result()
+    looking = loop_thread().submit(work)
+    try:
+        return looking.future.result()
+    finally:
+        looking.cancel()  # an interrupt leaves nothing behind
 
 
 async def _listed() -> tuple[ModelInfo, ...]:
@@ -87,7 +91,9 @@ async def _examine(using: Providers) -> list[Check]:
     except SettingsError as exc:
         return [Check(False, "fusion.toml", str(exc), "Mend the file; it is read anew each time.")]
     openrouter = known["openrouter"]
-    servers = [endpoint for name, endpoint in known.items() if name not in ("openrouter", "openai", "local", "scripted")]
+    servers = [
+        endpoint for name, endpoint in known.items() if name not in ("openrouter", "openai", "local", "scripted")
+    ]
     found = await asyncio.gather(
         _key_and_credit(openrouter, using),
         _default_panel(using, known),
@@ -104,7 +110,7 @@ async def _key_and_credit(endpoint: Endpoint, using: Providers) -> list[Check]:
     client = using.client
     assert isinstance(client, ChatCompletions)
     try:
-        data = (await client.get(endpoint, "/key")).get("data") or {}
+        data: dict[str, Any] = (await client.get(endpoint, "/key")).get("data") or {}
     except (CallError, KeyMissing) as exc:
         return [Check(False, "OpenRouter key", str(exc), "`%fusion login` stores another.")]
     left = data.get("limit_remaining")
@@ -121,12 +127,12 @@ async def _default_panel(using: Providers, known: dict[str, Endpoint]) -> list[C
         said = "none without a key; %%fusion uses `local`"
         return [Check(True, "default panel", said, "Set OPENROUTER_API_KEY for `budget`.")]
     try:
-        panel = panels()[name]
-    except KeyError:
-        return [Check(False, "default panel", f'there is no panel "{name}"', "`%fusion panels` lists them.")]
-    models = dict.fromkeys(seat.model for seat in (*panel.models, panel.judge, panel.synthesizer))
-    listed = await catalogue(known["openrouter"], using)
-    return [_known(model, known, listed, name) for model in models]
+        panel = panel_named(name)
+        models = dict.fromkeys(seat.model for seat in (*panel.models, panel.judge, panel.synthesizer))
+        listed = await catalogue(known["openrouter"], using)
+        return [_known(model, known, listed, name) for model in models]
+    except SettingsError as exc:
+        return [Check(False, "default panel", str(exc), "Mend fusion.toml, or choose another panel there.")]
 
 
 def _known(model: str, known: dict[str, Endpoint], listed: tuple[ModelInfo, ...] | None, panel: str) -> Check:

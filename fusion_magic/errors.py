@@ -1,28 +1,28 @@
 """Everything that can go wrong, as one tree; each message says what happened, to which model, and what to do next.
 
-    FusionError
-    ├── SettingsError            a flag, setting, panel or file that can't be used as written
-    │   ├── UnknownPanel         no panel of that name
-    │   └── UnknownModel         the endpoint's catalogue has no such model
-    ├── KeyMissing               the endpoint needs a key and none was found
-    ├── LocalModelError          the embedded model can't run here
-    ├── CallError                one call to one model failed
-    │   ├── EndpointUnreachable  no connection, or it broke before an answer
-    │   ├── CallTimeout          connect, first token, gap or total time ran out
-    │   ├── StreamBroken         the stream ended, stalled or was damaged before the answer was whole
-    │   ├── RequestRefused       the server answered with an error status
-    │   │   ├── NotAuthorized    401 or 403
-    │   │   ├── CreditsExhausted 402
-    │   │   ├── ModelNotFound    404
-    │   │   ├── RateLimited      429
-    │   │   └── ContextOverflow  the prompt is longer than the model's context
-    │   ├── ResponseCutOff       the answer stopped at the token limit
-    │   ├── ResponseFiltered     a content filter stopped the answer
-    │   ├── EmptyResponse        the model finished without text
-    │   └── JudgeUnreadable      what the judge wrote is not the analysis that was asked for
-    └── PanelFailed              no panelist answered (`.result` has each reason)
-    KeyboardInterrupt
-    └── FusionInterrupted        the run was interrupted (`.result` has what was answered)
+FusionError
+├── SettingsError            a flag, setting, panel or file that can't be used as written
+│   ├── UnknownPanel         no panel of that name
+│   └── UnknownModel         the endpoint's catalogue has no such model
+├── KeyMissing               the endpoint needs a key and none was found
+├── LocalModelError          the embedded model can't run here
+├── CallError                one call to one model failed
+│   ├── EndpointUnreachable  no connection, or it broke before an answer
+│   ├── CallTimeout          connect, first token, gap or total time ran out
+│   ├── StreamBroken         the stream ended, stalled or was damaged before the answer was whole
+│   ├── RequestRefused       the server answered with an error status
+│   │   ├── NotAuthorized    401 or 403
+│   │   ├── CreditsExhausted 402
+│   │   ├── ModelNotFound    404
+│   │   ├── RateLimited      429
+│   │   └── ContextOverflow  the prompt is longer than the model's context
+│   ├── ResponseCutOff       the answer stopped at the token limit
+│   ├── ResponseFiltered     a content filter stopped the answer
+│   ├── EmptyResponse        the model finished without text
+│   └── JudgeUnreadable      what the judge wrote is not the analysis that was asked for
+└── PanelFailed              no panelist answered (`.result` has each reason)
+KeyboardInterrupt
+└── FusionInterrupted        the run was interrupted (`.result` has what was answered)
 """
 
 from __future__ import annotations
@@ -145,6 +145,9 @@ class PanelFailed(FusionError):
         super().__init__(message)
         self.result = result
 
+    def __reduce__(self) -> tuple[type[PanelFailed], tuple[str, FusionResult]]:
+        return PanelFailed, (str(self), self.result)
+
 
 class FusionInterrupted(KeyboardInterrupt):
     """The run was interrupted; `.result` is a FusionResult with what was answered so far.
@@ -155,6 +158,9 @@ class FusionInterrupted(KeyboardInterrupt):
     def __init__(self, message: str, result: FusionResult) -> None:
         super().__init__(message)
         self.result = result
+
+    def __reduce__(self) -> tuple[type[FusionInterrupted], tuple[str, FusionResult]]:
+        return FusionInterrupted, (str(self), self.result)
 
     def _render_traceback_(self) -> list[str]:
         return [f"FusionInterrupted: {self}"]

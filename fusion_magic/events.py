@@ -169,7 +169,7 @@ class Fold:
     analysis: Analysis | None = None
     answer: AnswerReady | None = None
 
-    def apply(self, event: Event) -> None:  # noqa: C901 - one case for each event
+    def apply(self, event: Event) -> None:
         """Take one event in."""
         match event:
             case Delta():
@@ -194,6 +194,9 @@ class Fold:
                     self.warnings.append(event.text)
             case RunStarted():
                 self.started = event
+                # A seat counts from the beginning: a run may be stopped before its call is sent.
+                seats = (call for call in event.plan if call.stage == "panel" and not call.fallback)
+                self.models = {call.label: call.model for call in seats}
             case RunEnded():
                 self.ended = event
             case CallRetried() | Notice():

@@ -7,10 +7,12 @@ import importlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 from pydantic import SecretStr
 
+from .errors import KeyMissing, SettingsError
 from .settings import Endpoint, config_dir
 
 SERVICE = "fusion_magic"
@@ -21,15 +23,47 @@ def find_key(endpoint: Endpoint) -> SecretStr | None:
     """The key of an endpoint: its environment variable, else what `%fusion login` stored; None if neither."""
     if endpoint.key_env and (value := os.environ.get(endpoint.key_env, "").strip()):
         return SecretStr(value)
-    entry = _stored().get(endpoint.name)
-    if entry is None:
-        return None
-    value = _keyring().get_password(SERVICE, endpoint.name) if entry == IN_KEYRING else entry.get("key")
+    value = _kept(endpoint.name, _stored().get(endpoint.name))
     return SecretStr(value) if value else None
 
 
+def _kept(name: str, entry: object) -> str:
+    """The key behind an entry of the file; a keyring that is gone or locked has none."""
+    value: object = None
+    if entry == IN_KEYRING:
+        with contextlib.suppress(Exception):
+            value = _keyring().get_password(SERVICE, name)
+    elif isinstance(entry, dict):
+        value = cast("dict[str, object]", entry).get("key")
+    return value.strip() if isinstance(value, str) else ""
+
+
+def require_sendable(endpoint: Endpoint, key: SecretStr | None) -> None:
+    """Refuse a key that no header can carry: the HTTP libraries would show it in their complaint.
+
+    Raises:
+        KeyMissing: the key holds a space, a line break or a character outside ASCII.
+    """
+    if key and not _is_sendable(key):
+        raise KeyMissing(
+            f"The key for {endpoint.name} holds a space, a line break or a letter that no key has; copy it again, "
+            f"into {endpoint.key_env or 'its variable'} or `%fusion login {endpoint.name}`."
+        )
+
+
+def _is_sendable(key: SecretStr) -> bool:
+    return all("!" <= letter <= "~" for letter in key.get_secret_value())
+
+
 def store_key(endpoint: str, key: SecretStr) -> str:
-    """Keep a key in the system's keyring, or in a file of mode 600; returns in words where it is."""
+    """Keep a key in the system's keyring, or in a file of mode 600; returns in words where it is.
+
+    Raises:
+        SettingsError: it is no key, or the file can't be written.
+    """
+    key = SecretStr(key.get_secret_value().strip())
+    if not key or not _is_sendable(key):
+        raise SettingsError(f"That is no key for {endpoint}: it is empty or holds a character that no key has.")
     entry: dict[str, str] = {"key": key.get_secret_value()}
     with contextlib.suppress(Exception):  # no keyring installed, none unlocked, no session bus: each its own error
         _keyring().set_password(SERVICE, endpoint, key.get_secret_value())
@@ -39,7 +73,7 @@ def store_key(endpoint: str, key: SecretStr) -> str:
 
 
 def forget_key(endpoint: str) -> bool:
-    """Delete a stored key; False if there was none."""
+    """Delete a stored key; False if there was none. Raises SettingsError if the file can't be written."""
     stored = _stored()
     entry = stored.pop(endpoint, None)
     if entry == IN_KEYRING:
@@ -55,24 +89,31 @@ def redact(text: str, key: SecretStr | None) -> str:
     return text.replace(key.get_secret_value(), "[key]") if key else text
 
 
-def _path():
+def _path() -> Path:
     return config_dir() / "keys.json"
 
 
 def _stored() -> dict[str, Any]:
     try:
-        return json.loads(_path().read_text(encoding="utf-8"))
+        entries: object = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
+    return cast("dict[str, Any]", entries) if isinstance(entries, dict) else {}
 
 
 def _write(entries: Mapping[str, Any]) -> None:
+    """Written beside and moved into place, so that a full disk costs no key that was there."""
     path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(entries, file)
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(entries, file)
+        beside.replace(path)
+    except OSError as exc:
+        raise SettingsError(f"{path} can't be written ({exc.strerror}); set the key's variable instead.") from exc
 
 
 def _keyring() -> Any:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from .errors import SettingsError, UnknownPanel
 from .keys import find_key
 from .settings import (
+    Chosen,
     Endpoint,
     Panel,
+    Panelist,
     Settings,
     builtin_endpoints,
     checked,
@@ -30,20 +32,20 @@ FREE_PANEL = "free"
 FREE_MEMBER = "openrouter/free-panel"
 
 
-class UserFile(BaseModel):
+class UserFile(Chosen):
     """What `fusion.toml` in the user's configuration folder may say.
 
     A `fusion.toml` in the working folder may hold `[panels]` only: a cloned repository must not be able to
     send a key elsewhere or to start a program.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    settings: dict[str, Any] = Field(default_factory=dict, description="defaults for any setting")
-    panels: dict[str, dict[str, Any]] = Field(default_factory=dict, description="panels by name")
-    endpoints: dict[str, dict[str, Any]] = Field(default_factory=dict, description="servers by name")
-    prices: dict[str, Any] = Field(default_factory=dict, description="prices by model")
-    mcp: dict[str, Any] = Field(default_factory=dict, description="MCP servers by name")
+    settings: dict[str, Any] = Field(default_factory=dict[str, Any], description="defaults for any setting")
+    panels: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]], description="panels by name")
+    endpoints: dict[str, dict[str, Any]] = Field(
+        default_factory=dict[str, dict[str, Any]], description="servers by name"
+    )
+    prices: dict[str, Any] = Field(default_factory=dict[str, Any], description="prices by model")
+    mcp: dict[str, Any] = Field(default_factory=dict[str, Any], description="MCP servers by name")
 
 
 def user_file() -> UserFile:
@@ -62,7 +64,8 @@ def user_file() -> UserFile:
         raise SettingsError(
             f"{project_path.resolve()}: a project's file may hold [panels] only; move [{extra[0]}] to {own_path}."
         )
-    return own.model_copy(update={"panels": {**project.get("panels", {}), **own.panels}})
+    theirs = checked(UserFile, project, f"{project_path.resolve()}: ")
+    return own.model_copy(update={"panels": {**theirs.panels, **own.panels}})
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -80,7 +83,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 @functools.cache
 def _presets() -> dict[str, dict[str, Any]]:
-    text = importlib.resources.files(__package__).joinpath("presets.toml").read_text(encoding="utf-8")
+    text = importlib.resources.files(__spec__.parent).joinpath("presets.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 
@@ -99,32 +102,39 @@ def panel_named(name: str) -> Panel:
 
 
 def _build(name: str, named: Mapping[str, Mapping[str, Any]]) -> Panel:
-    entry = dict(named[name])
-    same_as = entry.pop("same_as", None)
-    if same_as:
-        if same_as not in named or same_as == name:
-            raise SettingsError(f'Panel "{name}": same_as names no other panel.')
-        entry = {**named[same_as], **entry}
+    entry = _written_out(name, named, ())
     if entry.pop("from_catalogue", None) == FREE_PANEL:
         entry["models"] = [FREE_MEMBER]
     panel = checked(Panel, {**entry, "name": name}, f'Panel "{name}": ')
     return _with_local_name(panel)
 
 
+def _written_out(name: str, named: Mapping[str, Mapping[str, Any]], seen: tuple[str, ...]) -> dict[str, Any]:
+    """A panel's entry over that of the panel it is the `same_as`; members of its own have no published score."""
+    entry = dict(named[name])
+    other = entry.pop("same_as", None)
+    if other is None:
+        return entry
+    if other not in named or other in (name, *seen):
+        raise SettingsError(f'Panel "{name}": same_as names no other panel.')
+    inherited = _written_out(other, named, (*seen, name))
+    if entry.keys() & {"models", "judge", "synthesizer"}:
+        inherited = {key: value for key, value in inherited.items() if key not in ("score", "source")}
+    if "models" in entry:
+        inherited.pop("from_catalogue", None)
+    return {**inherited, **entry}
+
+
 def _with_local_name(panel: Panel) -> Panel:
     """The embedded model under the name of the file the user put in its place."""
-    wanted = local_model_name()
-    if wanted == "smollm2" or panel.name != "local":
-        return panel
-    own = {"model": f"{wanted}@local"}
-    seats = tuple(seat.model_copy(update=own) for seat in panel.models)
-    return panel.model_copy(
-        update={
-            "models": seats,
-            "judge": panel.judge.model_copy(update=own),
-            "synthesizer": panel.synthesizer.model_copy(update=own),
-        }
-    )
+
+    def renamed(seat: Panelist) -> Panelist:
+        return seat.model_copy(update={"model": own}) if seat.model == "smollm2@local" else seat
+
+    own = f"{local_model_name()}@local"
+    seats = tuple(map(renamed, panel.models))
+    writers = {"judge": renamed(panel.judge), "synthesizer": renamed(panel.synthesizer)}
+    return panel.model_copy(update={"models": seats, **writers})
 
 
 def endpoints() -> dict[str, Endpoint]:
@@ -133,7 +143,7 @@ def endpoints() -> dict[str, Endpoint]:
     for name, entry in user_file().endpoints.items():
         built_in = known[name].model_dump() if name in known else {}
         data = {"name": name, **built_in, **entry}
-        known[name] = checked(Endpoint, data, f"fusion.toml [endpoints.{name}] ")
+        known[name] = checked(Endpoint, data, f"fusion.toml [endpoints.{name}]: ")
     return known
 
 
@@ -141,7 +151,12 @@ def endpoint_of(model: str, known: Mapping[str, Endpoint]) -> Endpoint:
     """The endpoint a model is asked on. Raises SettingsError for a name nobody configured."""
     name = split_model(model)[1]
     if "://" in name:
-        return Endpoint(name=name, base_url=name.rstrip("/"))
+        return checked(Endpoint, {"name": name, "base_url": name}, "The address behind the @ of a model: ")
+    if name == "openrouter" and "@" in model and not model.endswith("@openrouter"):
+        # It would be sent to OpenRouter, while the user meant a server of their own.
+        raise SettingsError(
+            f'"{model}" can\'t be read: write a model as "name@endpoint" or "name@http://host:port/v1".'
+        )
     if name not in known:
         raise SettingsError(
             f'No endpoint "{name}" (in {model}){nearest(name, known)} '
@@ -171,9 +186,7 @@ def choose_panel(settings: Settings, *, default: str | None = None) -> Panel:
         parts = {"models": base.models, "judge": base.judge, "synthesizer": base.synthesizer, "name": base.name}
         parts |= {"about": base.about, "score": base.score, "source": base.source}
     changed = {
-        name: value
-        for name in ("models", "judge", "synthesizer")
-        if (value := getattr(settings, name)) is not None
+        name: value for name in ("models", "judge", "synthesizer") if (value := getattr(settings, name)) is not None
     }
     if changed and base is not None:
         # A published score is that of the published members only.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,15 +32,18 @@ UNKNOWN = Price()
 def price_from_catalogue(pricing: Mapping[str, Any] | None) -> Price:
     """The price in a catalogue entry's `pricing`: strings in US dollars per token, "-1" where it varies."""
     pricing = pricing or {}
-    return Price(_amount(pricing.get("prompt")), _amount(pricing.get("completion")))
+    return Price(amount(pricing.get("prompt")), amount(pricing.get("completion")))
 
 
-def _amount(value: Any) -> float | None:
-    try:
-        amount = float(value)
-    except (TypeError, ValueError):
+def amount(value: object) -> float | None:
+    """US dollars in a JSON number or string; None for anything else, and for a negative or endless number."""
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
-    return amount if amount >= 0 else None
+    try:
+        dollars = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return dollars if math.isfinite(dollars) and dollars >= 0 else None
 
 
 def cost_of(usage: Usage | None, price: Price) -> float | None:

@@ -1,4 +1,4 @@
-"""Prompts for tiny models, which can't follow the full ones: personas, a judge asked field by field, a synthesis.
+"""Prompts for tiny models, which can't follow the full ones: a judge asked field by field, and a synthesis.
 
 Tuned on SmolLM2-135M-Instruct (4-bit). What a model of that size needs: an example in chat turns, sentences it
 only has to finish, one small question at a time, and few names to keep apart. The JSON is put together here in
@@ -17,15 +17,8 @@ JUDGE_VERSION = "small-judge-1"
 SYNTHESIS_VERSION = "small-synthesis-1"
 
 # Limits in output tokens. A field's sentence may be cut there: `parse` expects it.
-PANEL_TOKENS = 110
 FIELD_TOKENS = 48
 SYNTHESIS_TOKENS = 140
-
-PERSONAS: tuple[tuple[str, float, int], ...] = (
-    ("You are a helpful assistant. Answer in two or three short, plain sentences.", 0.2, 11),
-    ("You are a helpful assistant. Give practical advice in two or three short sentences.", 0.3, 12),
-    ("You are a helpful assistant. Explain the most important reason in two or three short sentences.", 0.3, 13),
-)
 """Three ways to ask one model, as (system prompt, temperature, seed), so that three seats do not answer alike."""
 
 # Bytes, not characters: a byte-level tokenizer makes at most one token of a byte, so these hold in any language.
@@ -135,9 +128,6 @@ def synthesis_messages(
     return [{"role": "system", "content": _SYNTHESIS_SYSTEM}, {"role": "user", "content": content}]
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------
-
-
 def _example_turns() -> list[Message]:
     lead = f"{_compared(_EXAMPLE_QUESTION, _EXAMPLE_RESPONSES)}\n"
     turns: list[Message] = [{"role": "system", "content": _JUDGE_SYSTEM}]
@@ -186,23 +176,19 @@ def _partial_root(labels: Sequence[str]) -> str:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 _MOST_FINDINGS = 3  # of one field: a tiny model asked for one sentence that writes more repeats itself
-_SAYS = r"(?i:\s*(?:both\s+)?(?:says?|states?|suggests?|recommends?|mentions?|:)\s*(?:that\b|to\b)?)\s*"
+_SAYS = r"(?i:\s*:?\s*(?:both\s+)?(?:says?|states?|suggests?|recommends?)\b\s*(?:that\b|to\b)?|\s*:)\s*"
 _WHO = r"(?i:only\s+)?(?i:(?:answers?|responses?|seats?)\s+)?"
 _SPEAKER = re.compile(rf"{_WHO}\b([A-H])\b{_SAYS}")
 _SPEAKERS = re.compile(rf"{_WHO}([A-H](?:(?:\s*,\s*|\s*,?\s+and\s+)(?i:answers?\s+)?[A-H]\b)*)\b{_SAYS}")
 _NOTHING = re.compile(r"(?:none|nothing|no (?:contradictions?|disagreements?)|n/?a)\b", re.IGNORECASE)
 # Words that a sentence can't end with: where the token limit fell, they are taken off.
 _DANGLING = frozenset(
-    re.findall(
-        r"\w+",
-        "a an the of to in on at by for from with and or but as is are was were be that than which who if when it its"
-        " their your our this these not no very more can will would should may has have",
-    )
+    "a an the of to in on at by for from with and or but as is are was were be that than which who if when it its their your our this these not no very more can will would should may has have".split()  # noqa: SIM905
 )
 
 
 def _lines(text: str) -> list[str]:
-    lines = (re.sub(r"^[\s*#>•\d.)-]+", "", line).strip() for line in text.splitlines())
+    lines = (re.sub(r"^[\s#>•\d.)-]+", "", line.replace("*", "")).strip() for line in text.splitlines())
     return [line for line in lines if line and not _NOTHING.match(line)][:_MOST_FINDINGS]
 
 
@@ -214,23 +200,17 @@ def _sentence(text: str) -> str:
         while words and words[-1].lower().strip(",;") in _DANGLING:
             words = words[:-1]
     kept = " ".join(words).rstrip(" .,;:")
-    return f"{kept[:1].upper()}{kept[1:]}." if " " in kept else ""
-
-
-def _without(start: str, text: str) -> str:
-    return re.sub(rf"^\W*{start}\s*", "", text, count=1, flags=re.IGNORECASE)
+    return f"{kept[:1].upper()}{kept[1:]}." if re.search(r"\w", kept) and kept.lower() not in _DANGLING else ""
 
 
 def _bare(text: str) -> str:
     return re.sub(r"\W+", " ", text.lower()).strip()
 
 
-def _read_consensus(text: str, labels: Sequence[str]) -> str | None:
-    return _sentence(_without(r"(?:all |the |both )*(?:answers|responses) (?:all )?agree(?: that| on)?", text)) or None
-
-
-def _read_blind_spot(text: str, labels: Sequence[str]) -> str | None:
-    return _sentence(_without(r"(?:no answer|none of the answers) (?:talks|mentions)(?: about)?", text)) or None
+def _after(start: str) -> Callable[[str, Sequence[str]], str | None]:
+    """A reader of the sentence that follows `start`, a pattern that may be missing."""
+    opening = re.compile(rf"^\W*(?:{start})\s*", re.IGNORECASE)
+    return lambda text, labels: _sentence(opening.sub("", text)) or None
 
 
 def _read_partial(text: str, labels: Sequence[str]) -> dict[str, Any] | None:
@@ -249,7 +229,8 @@ def _read_unique(text: str, labels: Sequence[str]) -> dict[str, str] | None:
 def _read_contradiction(text: str, labels: Sequence[str]) -> dict[str, Any] | None:
     stances: dict[str, str] = {}
     starts = list(_SPEAKER.finditer(text))
-    for start, after in zip(starts, [*starts[1:], None], strict=True):
+    for at, start in enumerate(starts):
+        after = starts[at + 1] if at + 1 < len(starts) else None
         said = text[start.end() : after.start() if after else None]
         # Only the last stance can have been cut.
         stance = _sentence(re.sub(r"[\s,;.]*(?:\b(?:but|while|and|whereas)\b)?\s*$", ".", said) if after else said)
@@ -274,7 +255,7 @@ FIELDS: tuple[Field, ...] = (
         "What do all answers agree on?",
         "The answers agree that the trumpet should be rinsed.",
         lambda labels: '"The answers agree that" words "."',
-        _read_consensus,
+        _after(r"(?:all |the |both )*(?:answers|responses) (?:all )?agree(?: that| on)?"),
         _least=2,
     ),
     Field(
@@ -305,7 +286,7 @@ FIELDS: tuple[Field, ...] = (
         "What does no answer talk about?",
         "No answer talks about the mouthpiece.",
         lambda labels: '"No answer talks about" words "."',
-        _read_blind_spot,
+        _after(r"(?:no answer|none of the answers) (?:talks|mentions)(?: about)?"),
     ),
 )
 """The analysis's five fields, in the order in which they are asked."""

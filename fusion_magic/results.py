@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingsError
 
@@ -23,10 +23,10 @@ class _Value(BaseModel):
 class Usage(_Value):
     """Tokens of one call, or of several added up."""
 
-    prompt_tokens: int = Field(0, description="input tokens")
-    completion_tokens: int = Field(0, description="output tokens, reasoning included")
-    reasoning_tokens: int = Field(0, description="output tokens spent on reasoning, where reported")
-    cached_tokens: int = Field(0, description="input tokens read from the provider's prompt cache")
+    prompt_tokens: int = Field(default=0, description="input tokens")
+    completion_tokens: int = Field(default=0, description="output tokens, reasoning included")
+    reasoning_tokens: int = Field(default=0, description="output tokens spent on reasoning, where reported")
+    cached_tokens: int = Field(default=0, description="input tokens read from the provider's prompt cache")
 
     @property
     def total_tokens(self) -> int:
@@ -40,31 +40,31 @@ class Source(_Value):
     """A page that a model cited."""
 
     url: str = Field(description="address of the page")
-    title: str = Field("", description="its title, as the model or the search gave it")
-    labels: tuple[str, ...] = Field((), description="seats that cited it")
+    title: str = Field(default="", description="its title, as the model or the search gave it")
+    labels: tuple[str, ...] = Field(default=(), description="seats that cited it")
 
 
 class Call(_Value):
     """One call to one model, as it went. `cost` is None where no price is known, never 0 for that."""
 
     stage: Stage = Field(description="panel, judge or synthesis")
-    round: int = Field(1, description="1, or 2 for a repair; the field-wise judge counts its fields")
-    label: str = Field("", description="the seat's letter; empty for judge and synthesis")
+    round: int = Field(default=1, description="1, or 2 for a repair; the field-wise judge counts its fields")
+    label: str = Field(default="", description="the seat's letter; empty for judge and synthesis")
     model: str = Field(description="the model that was asked for, with its endpoint")
-    served_model: str | None = Field(None, description="the model the server says it used")
-    usage: Usage | None = Field(None, description="tokens; None if the server did not report them")
-    cost: float | None = Field(None, description="US dollars; None if no price is known")
-    ttft: float | None = Field(None, description="seconds to the first token, reasoning included")
-    duration: float = Field(0.0, description="seconds, retries included")
-    attempts: int = Field(1, description="how often it was sent")
-    unreported: int = Field(0, description="attempts that had begun to answer, failed, and may be billed")
-    finish_reason: str | None = Field(None, description="why the model stopped; None if the call failed")
-    error: str | None = Field(None, description="why the call failed, or None")
-    reused: bool = Field(False, description="answered from the store instead of asked")
-    request_id: str | None = Field(None, description="the server's id of the generation")
-    messages_hash: str = Field("", description="SHA-256 of the messages that were sent")
-    prompt_version: str = Field("", description="version of the prompt that was used")
-    started: float = Field(0.0, description="seconds after the run's beginning")
+    served_model: str | None = Field(default=None, description="the model the server says it used")
+    usage: Usage | None = Field(default=None, description="tokens; None if the server did not report them")
+    cost: float | None = Field(default=None, description="US dollars; None if no price is known")
+    ttft: float | None = Field(default=None, description="seconds to the first token, reasoning included")
+    duration: float = Field(default=0.0, description="seconds, retries included")
+    attempts: int = Field(default=1, description="how often it was sent")
+    unreported: int = Field(default=0, description="attempts that had begun to answer, failed, and may be billed")
+    finish_reason: str | None = Field(default=None, description="why the model stopped; None if the call failed")
+    error: str | None = Field(default=None, description="why the call failed, or None")
+    reused: bool = Field(default=False, description="answered from the store instead of asked")
+    request_id: str | None = Field(default=None, description="the server's id of the generation")
+    messages_hash: str = Field(default="", description="SHA-256 of the messages that were sent")
+    prompt_version: str = Field(default="", description="version of the prompt that was used")
+    started: float = Field(default=0.0, description="seconds after the run's beginning")
 
 
 class Response(_Value):
@@ -72,13 +72,13 @@ class Response(_Value):
 
     label: str = Field(description="the seat's letter, A to H")
     model: str = Field(description="the model that was asked for")
-    served_model: str | None = Field(None, description="the model the server says it used")
+    served_model: str | None = Field(default=None, description="the model the server says it used")
     content: str = Field(description="the answer, as Markdown")
-    reasoning: str = Field("", description="what the model showed of its reasoning")
-    sources: tuple[Source, ...] = Field((), description="pages it cited")
-    usage: Usage | None = Field(None, description="tokens, None if not reported")
-    cost: float | None = Field(None, description="US dollars, None if not priced")
-    duration: float = Field(0.0, description="seconds")
+    reasoning: str = Field(default="", description="what the model showed of its reasoning")
+    sources: tuple[Source, ...] = Field(default=(), description="pages it cited")
+    usage: Usage | None = Field(default=None, description="tokens, None if not reported")
+    cost: float | None = Field(default=None, description="US dollars, None if not priced")
+    duration: float = Field(default=0.0, description="seconds")
 
 
 class FailedModel(_Value):
@@ -87,8 +87,8 @@ class FailedModel(_Value):
     label: str = Field(description="the seat's letter")
     model: str = Field(description="the model that was asked for")
     error: str = Field(description="one sentence")
-    status_code: int | None = Field(None, description="HTTP status, where there was one")
-    content: str = Field("", description="what it had written before it failed; not used by judge or synthesis")
+    status_code: int | None = Field(default=None, description="HTTP status, where there was one")
+    content: str = Field(default="", description="what it had written before it failed; not used by judge or synthesis")
 
 
 class Stance(_Value):
@@ -125,34 +125,40 @@ class UniqueInsight(_Value):
 class Analysis(_Value):
     """The judge's comparison, in OpenRouter Fusion's five fields."""
 
-    consensus: tuple[str, ...] = Field((), description="what all or most responses say")
-    contradictions: tuple[Contradiction, ...] = Field((), description="topics on which they disagree")
-    partial_coverage: tuple[PartialCoverage, ...] = Field((), description="points only some make")
-    unique_insights: tuple[UniqueInsight, ...] = Field((), description="what one alone brings")
-    blind_spots: tuple[str, ...] = Field((), description="what none of them addresses")
+    consensus: tuple[str, ...] = Field(default=(), description="what all or most responses say")
+    contradictions: tuple[Contradiction, ...] = Field(default=(), description="topics on which they disagree")
+    partial_coverage: tuple[PartialCoverage, ...] = Field(default=(), description="points only some make")
+    unique_insights: tuple[UniqueInsight, ...] = Field(default=(), description="what one alone brings")
+    blind_spots: tuple[str, ...] = Field(default=(), description="what none of them addresses")
+
+
+class _Version(BaseModel):
+    """Read first: a later version may have fields that this one does not know."""
+
+    schema_version: int
 
 
 class FusionResult(_Value):
     """Everything about one run; `answer` is the fused answer, `responses` what each panelist wrote."""
 
-    schema_version: int = Field(SCHEMA_VERSION, description="version of this shape")
+    schema_version: int = Field(default=SCHEMA_VERSION, description="version of this shape")
     id: str = Field(description="the run's id")
-    parent: str | None = Field(None, description="id of the run this one was made from")
+    parent: str | None = Field(default=None, description="id of the run this one was made from")
     created: datetime = Field(description="when the run began, UTC")
     prompt: str = Field(description="the prompt that was sent")
     settings: dict[str, Any] = Field(description="the settings in force, the panel written out")
     status: Status = Field("ok", description="ok, cancelled, limited (by a budget) or error")
-    error: str | None = Field(None, description="why there is no answer, or None")
-    answer: str | None = Field(None, description="the synthesizer's whole answer")
-    unfinished: str = Field("", description="what the synthesizer had written when it was stopped")
-    parsed: Any = Field(None, exclude=True, description="the answer as the `schema` that was given")
-    responses: tuple[Response, ...] = Field((), description="the panelists' answers, in seat order")
-    failed_models: tuple[FailedModel, ...] = Field((), description="who did not answer, and why")
-    analysis: Analysis | None = Field(None, description="the judge's five fields, or None")
-    sources: tuple[Source, ...] = Field((), description="pages cited, once each")
-    calls: tuple[Call, ...] = Field((), description="every call, in the order they ended")
-    warnings: tuple[str, ...] = Field((), description="what the reader should know")
-    duration: float = Field(0.0, description="seconds")
+    error: str | None = Field(default=None, description="why there is no answer, or None")
+    answer: str | None = Field(default=None, description="the synthesizer's whole answer")
+    unfinished: str = Field(default="", description="what the synthesizer had written when it was stopped")
+    parsed: Any = Field(default=None, exclude=True, description="the answer as the `schema` that was given")
+    responses: tuple[Response, ...] = Field(default=(), description="the panelists' answers, in seat order")
+    failed_models: tuple[FailedModel, ...] = Field(default=(), description="who did not answer, and why")
+    analysis: Analysis | None = Field(default=None, description="the judge's five fields, or None")
+    sources: tuple[Source, ...] = Field(default=(), description="pages cited, once each")
+    calls: tuple[Call, ...] = Field(default=(), description="every call, in the order they ended")
+    warnings: tuple[str, ...] = Field(default=(), description="what the reader should know")
+    duration: float = Field(default=0.0, description="seconds")
 
     @property
     def usage(self) -> Usage:
@@ -178,11 +184,20 @@ class FusionResult(_Value):
 
     @classmethod
     def open(cls, path: str | Path) -> FusionResult:
-        """Read a result that `save` wrote. Raises SettingsError if it is of a later version."""
-        result = cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
-        if result.schema_version > SCHEMA_VERSION:
-            raise SettingsError(f"{path} was written by a later fusion_magic; update to read it.")
-        return result
+        """Read a result that `save` wrote.
+
+        Raises:
+            OSError: the file can't be read.
+            SettingsError: it holds no result, or one of a later version.
+        """
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            version = _Version.model_validate_json(text).schema_version
+            if version > SCHEMA_VERSION:
+                raise SettingsError(f"{path} was written by a later fusion_magic; update to read it.")
+            return cls.model_validate_json(text)
+        except ValidationError as exc:
+            raise SettingsError(f"{path} does not hold a result of fusion_magic.") from exc
 
     def __repr__(self) -> str:
         seats = f"{len(self.responses)} of {len(self.responses) + len(self.failed_models)} seats"
@@ -207,7 +222,8 @@ def cost_text(results: Iterable[FusionResult]) -> str:
 
 
 def dollars(amount: float) -> str:
-    """US dollars with enough digits to see small amounts: "$0", "$0.0012", "$1.23"."""
+    """US dollars with enough digits to see small amounts: "$0", "$0.000012", "$0.0012", "$1.23"."""
     if amount == 0:
         return "$0"
-    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}"
+    digits = 2 if amount >= 1 else 4 if amount >= 0.001 else 6
+    return f"${max(amount, 1e-6):.{digits}f}"

@@ -8,31 +8,62 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import SettingsError
 
 LABELS = "ABCDEFGH"
+NO_ADDRESS = ("embedded", "scripted")  # of the two endpoints that are inside this process or its child
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-MODEL_NAME = re.compile(r"(?P<slug>\S+?)@(?P<endpoint>https?://\S+|[\w.-]+)")
+MODEL_NAME = re.compile(r"(?P<slug>.+?)@(?P<endpoint>https?://\S+|[\w.-]+)")
 T = TypeVar("T", bound=BaseModel)
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Chosen(BaseModel):
+    """What a user may write. Its errors never repeat what was given: a key may have landed in the wrong place."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_names(cls, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            for name in cast("Mapping[Any, Any]", data):
+                if name not in cls.model_fields:
+                    raise ValueError(f'no setting "{name}"{nearest(str(name), cls.model_fields)}')
+        return cast("Any", data)
 
 
-class Endpoint(_Value):
+class Endpoint(Chosen):
     """An OpenAI-compatible server."""
 
     name: str = Field(description="what stands behind the @ of a model")
     base_url: str = Field(description="address up to and including /v1")
-    key_env: str | None = Field(None, description="environment variable that holds the key")
-    free: bool = Field(False, description="calls cost nothing; loopback addresses always do")
+    key_env: str | None = Field(default=None, description="environment variable that holds the key")
+    free: bool = Field(default=False, description="calls cost nothing; loopback addresses always do")
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value in NO_ADDRESS:
+            return value
+        value = value.strip().rstrip("/")
+        if _host(value) is None:
+            raise ValueError('it is no address such as "https://host/v1"')
+        if "@" in value:
+            raise ValueError("it must not hold a user or a password; name the variable of the key in key_env")
+        return value
+
+    @field_validator("key_env")
+    @classmethod
+    def _is_variable(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            raise ValueError("it must be the name of an environment variable, not the key itself")
+        return value
 
     @property
     def is_openrouter(self) -> bool:
@@ -45,26 +76,43 @@ class Endpoint(_Value):
 
     @property
     def is_loopback(self) -> bool:
-        return self.is_local or is_loopback(urlsplit(self.base_url).hostname or "")
+        return self.is_local or is_loopback(_host(self.base_url) or "")
 
     @property
     def costs_nothing(self) -> bool:
         return self.free or (self.is_loopback and not self.is_openrouter)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine."""
+def _host(address: str) -> str | None:
+    """The host of an HTTP address, or None if it is not one."""
+    if any(letter <= " " or letter in "?#" for letter in address):
+        return None
     try:
-        return ipaddress.ip_address(host).is_loopback
+        parts = urlsplit(address)
+        return parts.hostname if parts.scheme in ("http", "https") and parts.port != 0 else None
+    except ValueError:
+        return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine; servers that listen everywhere print 0.0.0.0."""
+    try:
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    return address.is_loopback or address.is_unspecified
 
 
 def builtin_endpoints() -> dict[str, Endpoint]:
-    """Endpoints that need no configuration. OPENROUTER_BASE_URL overrides OpenRouter's address."""
-    openrouter = os.environ.get("OPENROUTER_BASE_URL") or "https://openrouter.ai/api/v1"
+    """Endpoints that need no configuration. OPENROUTER_BASE_URL overrides OpenRouter's address.
+
+    Raises:
+        SettingsError: OPENROUTER_BASE_URL is no address.
+    """
+    address = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
+    openrouter = {"name": "openrouter", "base_url": address, "key_env": "OPENROUTER_API_KEY"}
     known = (
-        Endpoint(name="openrouter", base_url=openrouter.rstrip("/"), key_env="OPENROUTER_API_KEY"),
+        checked(Endpoint, openrouter, "OPENROUTER_BASE_URL: "),
         Endpoint(name="openai", base_url="https://api.openai.com/v1", key_env="OPENAI_API_KEY"),
         Endpoint(name="ollama", base_url="http://localhost:11434/v1"),
         Endpoint(name="lmstudio", base_url="http://localhost:1234/v1"),
@@ -91,17 +139,17 @@ def local_model_name() -> str:
     return Path(path).stem.replace(" ", "-") if path else "smollm2"
 
 
-class Panelist(_Value):
+class Panelist(Chosen):
     """A seat: a model with what it is asked differently from the others."""
 
     model: str = Field(description='"vendor/model" on OpenRouter, or "model@endpoint"', min_length=1)
-    label: str = Field("", description="the seat's letter; given by position")
-    system: str | None = Field(None, description="the seat's persona, put before the system text of the run")
-    temperature: float | None = Field(None, ge=0, le=2, description="overrides the run's temperature")
-    effort: Effort | None = Field(None, description="overrides the run's reasoning effort")
-    max_tokens: int | None = Field(None, gt=0, description="overrides the run's limit of output tokens")
-    seed: int | None = Field(None, description="seed for servers that honour one")
-    fallback: str | None = Field(None, description="model asked when the first one fails")
+    label: str = Field(default="", description="the seat's letter; given by position")
+    system: str | None = Field(default=None, description="the seat's persona, put before the system text of the run")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="overrides the run's temperature")
+    effort: Effort | None = Field(default=None, description="overrides the run's reasoning effort")
+    max_tokens: int | None = Field(default=None, gt=0, description="overrides the run's limit of output tokens")
+    seed: int | None = Field(default=None, description="seed for servers that honour one")
+    fallback: str | None = Field(default=None, description="model asked when the first one fails")
 
 
 def _seat(value: object) -> object:
@@ -112,13 +160,15 @@ Seat = Annotated[Panelist, BeforeValidator(_seat)]
 
 
 def _seats(value: object) -> object:
-    return (value,) if isinstance(value, str | Panelist) else value
+    """One model alone is a panel of one."""
+    alone: object = value
+    return (alone,) if isinstance(value, str | Panelist | Mapping) else alone
 
 
 Seats = Annotated[tuple[Seat, ...], BeforeValidator(_seats)]
 
 
-class Panel(_Value):
+class Panel(Chosen):
     """One to eight seats with a judge and a synthesizer.
 
     Without a judge the first seat's model judges, as OpenRouter's Fusion does; without a synthesizer the
@@ -126,26 +176,27 @@ class Panel(_Value):
     """
 
     models: Seats = Field(description="one to eight models, each a name or a Panelist; the same may sit twice")
-    judge: Seat = Field(None, validate_default=False, description="who compares the responses")  # type: ignore[assignment]
-    synthesizer: Seat = Field(None, validate_default=False, description="who writes the answer")  # type: ignore[assignment]
-    name: str = Field("", description="the panel's name, if it has one")
-    about: str = Field("", description="one sentence")
-    score: float | None = Field(None, description="published DRACO score in percent, measured with tools")
-    source: str = Field("", description="where the members and the score are published")
+    judge: Seat = Field(default=None, validate_default=False, description="who compares the responses")  # type: ignore[assignment]
+    synthesizer: Seat = Field(default=None, validate_default=False, description="who writes the answer")  # type: ignore[assignment]
+    name: str = Field(default="", description="the panel's name, if it has one")
+    about: str = Field(default="", description="one sentence")
+    score: float | None = Field(default=None, description="published DRACO score in percent, measured with tools")
+    source: str = Field(default="", description="where the members and the score are published")
 
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        given = dict(data)
-        seats = _seats(given.get("models") or ())
+        given = dict(cast("Mapping[str, Any]", data))
+        models = _seats(given.get("models") or ())
+        seats = tuple(cast("Iterable[object]", models)) if isinstance(models, Iterable) else (models,)
         if not seats:
             raise ValueError("a panel needs at least one model")
         if len(seats) > len(LABELS):
             raise ValueError(f"a panel has at most {len(LABELS)} models; {len(seats)} were given")
-        first = _model_name(next(iter(seats)))
-        given["judge"] = given.get("judge") or first
+        given["models"] = seats
+        given["judge"] = given.get("judge") or _model_name(seats[0])
         given["synthesizer"] = given.get("synthesizer") or _model_name(given["judge"])
         return given
 
@@ -157,44 +208,35 @@ class Panel(_Value):
         return self
 
 
-def _model_name(seat: object) -> str:
+def _model_name(seat: object) -> object:
     if isinstance(seat, Panelist):
         return seat.model
-    return str(seat["model"] if isinstance(seat, Mapping) else seat)
+    return cast("Mapping[str, object]", seat).get("model") if isinstance(seat, Mapping) else seat
 
 
-class Settings(_Value):
+class Settings(Chosen):
     """Every setting of a run. The defaults are reasoned beside each field."""
 
-    panel: str | Panel | None = Field(None, description="name of a panel, or a Panel")
-    models: Seats | None = Field(None, description="models that sit on the panel instead of the named ones")
-    judge: Seat | None = Field(None, description="model that compares the responses")
-    synthesizer: Seat | None = Field(None, description="model that writes the answer")
+    panel: str | Panel | None = Field(default=None, description="name of a panel, or a Panel")
+    models: Seats | None = Field(default=None, description="models that sit on the panel instead of the named ones")
+    judge: Seat | None = Field(default=None, description="model that compares the responses")
+    synthesizer: Seat | None = Field(default=None, description="model that writes the answer")
     # OpenRouter's own default for every inner call of Fusion since August 2026; it includes reasoning.
-    max_tokens: int = Field(16_000, gt=0, description="output tokens of a call at most, reasoning included")
-    temperature: float | None = Field(None, ge=0, le=2, description="of the panel; the judge is always at 0")
-    effort: Effort | None = Field(None, description="reasoning effort of every call")
-    system: str | None = Field(None, description="system text for the panel and the synthesizer")
-    rubric: str | None = Field(None, description="what the judge shall weigh")
+    max_tokens: int = Field(default=16_000, gt=0, description="output tokens of a call at most, reasoning included")
+    temperature: float | None = Field(default=None, ge=0, le=2, description="of the panel; the judge is always at 0")
+    effort: Effort | None = Field(default=None, description="reasoning effort of every call")
+    system: str | None = Field(default=None, description="system text for the panel and the synthesizer")
+    rubric: str | None = Field(default=None, description="what the judge shall weigh")
     # A frontier model with much reasoning took up to 30 minutes in DRACO runs; most answer within 5.
-    timeout: float = Field(900.0, gt=0, description="seconds for one call in all, retries included")
-    connect_timeout: float = Field(10.0, gt=0, description="seconds to reach the server")
+    timeout: float = Field(default=900.0, gt=0, description="seconds for one call in all, retries included")
+    connect_timeout: float = Field(default=10.0, gt=0, description="seconds to reach the server")
     # Models that hide their reasoning send nothing for minutes.
-    first_token_timeout: float = Field(300.0, gt=0, description="seconds to the first token")
-    gap_timeout: float = Field(120.0, gt=0, description="seconds between two chunks of a stream")
-    retries: int = Field(2, ge=0, le=10, description="how often a failed call is sent again")
-    quorum: int | None = Field(None, ge=1, le=8, description="go on once this many panelists have answered")
-    grace: float = Field(10.0, ge=0, description="seconds the others still have after the quorum")
-    private: bool = Field(False, description="only OpenRouter endpoints that neither keep nor train on data")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_names(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            for name in data:
-                if name not in cls.model_fields:
-                    raise ValueError(f'no setting "{name}"{nearest(str(name), cls.model_fields)}')
-        return data
+    first_token_timeout: float = Field(default=300.0, gt=0, description="seconds to the first token")
+    gap_timeout: float = Field(default=120.0, gt=0, description="seconds between two chunks of a stream")
+    retries: int = Field(default=2, ge=0, le=10, description="how often a failed call is sent again")
+    quorum: int | None = Field(default=None, ge=1, le=8, description="go on once this many panelists have answered")
+    grace: float = Field(default=10.0, ge=0, description="seconds the others still have after the quorum")
+    private: bool = Field(default=False, description="only OpenRouter endpoints that neither keep nor train on data")
 
 
 def build_settings(*layers: Mapping[str, Any]) -> Settings:
@@ -222,14 +264,16 @@ def checked(kind: type[T], data: Mapping[str, Any], where: str = "") -> T:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    found = error.errors(include_url=False)
+    # A value that may be a name or a Panel has an error for each; the one about the Panel says more.
+    first = next((other for other in found if "Panel" in other["loc"]), found[0])
     place = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "Panel")))
-    message = first["msg"].removeprefix("Value error, ")
-    if not place:
-        return message if message.endswith((".", "?")) else f"{message}."
-    given = first.get("input")
-    shown = f" (it is {given!r})" if isinstance(given, str | int | float) else ""
-    return f"{place}: {message}{shown}."
+    message = first["msg"].removeprefix("Value error, ").rstrip(".")
+    given = first["input"]
+    # Our own messages name what they are about; a value they leave out may be a key.
+    shown = f" (it is {given!r})" if first["type"] != "value_error" and isinstance(given, str | int | float) else ""
+    sentence = f"{place}: {message}{shown}" if place else message
+    return sentence if sentence.endswith("?") else f"{sentence}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import getpass
 import shlex
 from collections.abc import Callable
-from getpass import getpass
 from typing import Any
 
-from IPython.core.error import UsageError
+from IPython.core.error import StdinNotImplementedError, UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 from pydantic import SecretStr
@@ -16,6 +16,7 @@ from .. import doctor, keys
 from ..presets import endpoints, panels
 from ..settings import Panel, nearest
 from .markup import escape, plain
+from .static import framed, table
 
 GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell (%%fusion? lists the flags)
 %fusion panels [--check]           the named panels; --check compares them with the live catalogue
@@ -28,9 +29,12 @@ MODELS_SHOWN = 40
 
 def run(line: str, shell: InteractiveShell) -> Any:
     """Carry out a `%fusion` line. Raises UsageError for a word it does not know."""
-    words = shlex.split(line)
+    try:
+        words = shlex.split(line)
+    except ValueError as exc:
+        raise UsageError(f"the line can't be read: {str(exc).lower()}") from exc
     if not words:
-        return _show([[row] for row in GUIDE.split("\n")], ())
+        return display({"text/html": f"<pre>{escape(GUIDE)}</pre>", "text/plain": GUIDE}, raw=True)
     known: dict[str, Callable[[list[str]], None]] = {
         "panels": _panels,
         "models": _models,
@@ -47,17 +51,18 @@ def _panels(words: list[str]) -> None:
     if words not in ([], ["--check"]):
         raise UsageError("%fusion panels takes --check or nothing")
     standing = doctor.check_panels() if words else {}
-    head = ("panel", "models", "judge", "synthesizer", "DRACO*", "about", *(("catalogue",) if words else ()))
+    head = ("panel", "models", "judged and written by", "DRACO*", "about", *(("catalogue",) if words else ()))
     rows = [[*_panel_row(name, panel), *([standing[name]] if words else [])] for name, panel in panels().items()]
     _show(rows, head, "* percent, as published, measured with tools, DRACO only")
 
 
 def _panel_row(name: str, panel: Panel) -> list[str]:
     members = ", ".join(seat.model for seat in panel.models) if panel.name != "free" else "chosen when it runs"
-    judge, writer = (seat.model if panel.name != "free" else "its first" for seat in (panel.judge, panel.synthesizer))
+    chairs = dict.fromkeys(seat.model for seat in (panel.judge, panel.synthesizer))
+    read = ", ".join(chairs) if panel.name != "free" else "the first of them"
     score = f"{panel.score:.1f}" if panel.score is not None else "–"
     about = f"{panel.about} ({panel.source})" if panel.source else panel.about
-    return [name, members, judge, writer, score, about]
+    return [name, members, read, score, about]
 
 
 def _models(words: list[str]) -> None:
@@ -71,10 +76,18 @@ def _models(words: list[str]) -> None:
 
 def _login(words: list[str]) -> None:
     name = _endpoint_name(words)
-    key = SecretStr(getpass(f"Key for {name} (not shown): ").strip())
+    key = _asked_key(name)
     if not key.get_secret_value():
         raise UsageError("no key was given; nothing is stored")
     print(f"The key for {name} is in {keys.store_key(name, key)}.")
+
+
+def _asked_key(name: str) -> SecretStr:
+    try:
+        # Looked up now: a kernel puts its own getpass in the module while a cell runs.
+        return SecretStr(getpass.getpass(f"Key for {name} (not shown): ").strip())
+    except StdinNotImplementedError as exc:
+        raise UsageError("nobody can be asked for a key here; set its variable instead") from exc
 
 
 def _logout(words: list[str]) -> None:
@@ -100,11 +113,7 @@ def _doctor(words: list[str]) -> None:
 
 def _show(rows: list[list[str]], head: tuple[str, ...], foot: str = "") -> None:
     """Rows as an HTML table with plain text beside it."""
-    lines = ["  ".join(part for part in row if part) for row in rows]
-    cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-    names = "".join(f"<th>{escape(name)}</th>" for name in head)
-    table = f"<table><thead><tr>{names}</tr></thead><tbody>{cells}</tbody></table>" if head else ""
-    shown = table or f"<pre>{escape(chr(10).join(lines))}</pre>"
+    lines = ["  ".join(filter(None, row)) for row in rows]
     note = f"<p>{escape(foot)}</p>" if foot else ""
     text = plain("\n".join([*lines, foot] if foot else lines))
-    display({"text/html": shown + note, "text/plain": text}, raw=True)
+    display({"text/html": framed(table(head, rows) + note), "text/plain": text}, raw=True)

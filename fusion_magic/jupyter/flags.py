@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -22,9 +24,14 @@ class FlagParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
-            flag = unknown.split()[0]
-            message = f'no flag "{flag}"{nearest(flag, self._option_string_actions)} `%%fusion?` lists them.'
+            message = _unknown(unknown.split()[0], self._option_string_actions)
         raise UsageError(message)
+
+
+def _unknown(word: str, flags: Iterable[str]) -> str:
+    if word.startswith("-"):
+        return f'no flag "{word}"{nearest(word, flags)} `%%fusion?` lists them.'
+    return f'"{word}" is no flag: -p NAME chooses a panel, -m MODEL a model, and the prompt stands below the line.'
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ def parse(line: str) -> Line:
         raise UsageError(f"the line can't be read: {str(exc).lower()}") from exc
     given = vars(parser().parse_args(words))
     cell = {name: given.pop(name) for name in ("into", "static", "raw", "quiet")}
-    if cell["into"] is not None and not cell["into"].isidentifier():
-        raise UsageError(f'--into takes a name for a variable, not "{cell["into"]}"')
+    into = cell["into"]
+    if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
+        raise UsageError(f'--into takes a name for a variable, not "{into}"')
     return Line(settings={name: value for name, value in given.items() if value is not None}, **cell)

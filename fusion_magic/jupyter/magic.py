@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from typing import Any
@@ -12,18 +13,20 @@ from IPython.display import DisplayHandle, display
 from traitlets import Any as AnyTrait
 from traitlets import TraitError, validate
 
-from ..api import Running, interrupted, request_for
-from ..errors import FusionError, FusionInterrupted, PanelFailed, SettingsError
+from ..api import Running, request_for
+from ..errors import FusionInterrupted, PanelFailed, SettingsError
 from ..events import Event
 from ..presets import default_panel
 from ..results import FusionResult
 from ..settings import Panel, Settings, build_settings
 from . import commands, flags
 from .interpolate import Interpolated, Substitution, interpolate
+from .markup import plain
 from .progress import Progress
 from .static import answer_bundle, bundle
 
 REDRAW = 0.25  # seconds between two pictures of the progress
+DIGITS = re.compile(r"[\d.,]+")  # a download that goes on is told once in a terminal
 NO_KEY = (
     "No key was found, so the tiny embedded model answers. For a real panel set OPENROUTER_API_KEY or type "
     "`%fusion login`; Ollama and other servers need none: -m llama3.2@ollama."
@@ -79,23 +82,17 @@ class FusionMagics(_Defaults):
         )
         show = Show(self.shell, asked)
         try:
-            result = self._run(request, show)
-        except PanelFailed as exc:
+            result = Running(request, show.events.append).wait(show.redraw)
+        except (PanelFailed, FusionInterrupted) as exc:
             self._keep(exc.result, asked.into)
             show.finish(exc.result)
+            raise
+        except BaseException:
+            show.clear()
             raise
         self._keep(result, asked.into)
         show.finish(result)
         return result
-
-    def _run(self, request: Any, show: Show) -> FusionResult:
-        running = Running(request, show.events.append)
-        try:
-            return running.wait(show.redraw)
-        except FusionInterrupted as exc:
-            self._keep(exc.result, show.line.into)
-            show.finish(exc.result)
-            raise
 
     def _keep(self, result: FusionResult, into: str | None) -> None:
         names = {"_fusion": result} | ({into: result} if into else {})
@@ -130,7 +127,7 @@ class Show:
         self._shell = shell
         self._is_kernel = getattr(shell, "kernel", None) is not None
         self._handle: DisplayHandle | None = None
-        self._told: list[str] = []
+        self._told: set[str] = set()
 
     def redraw(self) -> None:
         """Take in what has happened and show it, unless that was done a moment ago."""
@@ -151,12 +148,19 @@ class Show:
             self._progress.apply(self.events.popleft())
 
     def _tell_news(self) -> None:
-        """In a terminal: each seat's state when it changes, below one another."""
+        """In a terminal: what takes time, then each seat when its state changes, below one another."""
+        news = {f"notice {DIGITS.sub('', self._progress.notice)}": self._progress.notice}
         for seat in self._progress.seats.values():
-            line = f"{seat.name} {seat.model}: {seat.state}"
-            if line not in self._told:
-                self._told.append(line)
-                print(line)
+            news[f"{seat.name} {seat.model} {seat.state}"] = "  ".join(filter(None, seat.cells()))
+        for subject, line in news.items():
+            if line and subject not in self._told:
+                self._told.add(subject)
+                print(plain(line), flush=True)
+
+    def clear(self) -> None:
+        """Take the progress away: an error stands in its place."""
+        if self._handle is not None:
+            self._handle.update({"text/html": "", "text/plain": ""}, raw=True)
 
     def finish(self, result: FusionResult) -> None:
         """Put the result in the place of the progress; the cell's value is then not drawn once more."""
@@ -170,14 +174,16 @@ class Show:
         _shown_already.add(result.id)
 
 
-# Results whose cell has drawn them: the first display of the cell's value is passed over.
+# Results that the present cell has drawn: its value is then passed over.
 _shown_already: set[str] = set()
 
 
+def _forget_shown(_: object) -> None:
+    _shown_already.clear()
+
+
 def _display_once(result: FusionResult) -> None:
-    if result.id in _shown_already:
-        _shown_already.discard(result.id)
-    else:
+    if result.id not in _shown_already:
         display(bundle(result), raw=True)
 
 
@@ -188,6 +194,7 @@ def load(shell: InteractiveShell) -> None:
     shell.register_magics(magics)
     shell.configurables.append(magics)
     shell.display_formatter.ipython_display_formatter.for_type(FusionResult, _display_once)
+    shell.events.register("post_run_cell", _forget_shown)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -196,3 +203,4 @@ def unload(shell: InteractiveShell) -> None:
     for kind in ("cell", "line"):
         shell.magics_manager.magics[kind].pop("fusion", None)
     shell.display_formatter.ipython_display_formatter.type_printers.pop(FusionResult, None)
+    shell.events.unregister("post_run_cell", _forget_shown)

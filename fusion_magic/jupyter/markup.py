@@ -24,7 +24,7 @@ from .live_markdown import safe_markdown
 __all__ = ["code_css", "escape", "plain", "safe_markdown", "to_html"]
 
 MAX_CHARACTERS = 200_000  # of Markdown; more is shown as it is, in <pre>
-MAX_STEPS = 60_000  # tries of the parser: a stand-in for time that is the same everywhere; prose takes 7 per 100 characters
+MAX_STEPS = 40_000  # tries of the parser: a stand-in for time that is the same everywhere; prose takes 7 per 100 characters
 MAX_COLOURED = 50_000  # characters of code in one text that are highlighted
 MAX_MATH, MAX_MATH_LINES = 5_000, 60  # characters and lines of one formula
 
@@ -103,6 +103,7 @@ def _parser() -> MarkdownIt:
     parser.block.ruler.before("tex", "steps", _count_block_step, {"alt": ["paragraph", "blockquote", "list"]})
     parser.inline.ruler.before("escape", "tex", _tex_inline)
     parser.inline.ruler.before("text", "steps", _count_inline_step)
+    parser.core.ruler.after("block", "steps", _count_tokens)
     parser.core.ruler.push("links", _relink)
     for kind in ("math_inline", "math_inline_double", "math_block"):
         parser.add_render_rule(kind, _render_math)
@@ -120,8 +121,12 @@ def _count_block_step(state: StateBlock, start: int, end: int, silent: bool) -> 
     return _count_step(state.env)
 
 
-def _count_step(env: MutableMapping[str, Any]) -> bool:
-    env["steps"] += 1
+def _count_tokens(state: StateCore) -> None:
+    _count_step(state.env, len(state.tokens))  # a table's missing cells cost tokens, but no steps of their own
+
+
+def _count_step(env: MutableMapping[str, Any], steps: int = 1) -> bool:
+    env["steps"] += steps
     if env["steps"] > MAX_STEPS:
         raise _TooMuch
     return False
@@ -188,6 +193,7 @@ def _tex_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
     lines: list[str] = []
     closing = ""
     for number in range(start, min(end, start + MAX_MATH_LINES)):
+        _count_step(state.env)
         line = state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]].rstrip()
         if number == start:
             opening = _TEX_OPENING.match(line)
@@ -241,11 +247,17 @@ def _render_code(_: Any, tokens: Sequence[Token], index: int, __: Any, env: Muta
 
 def _coloured(code: str, language: str) -> str:
     from pygments import highlight
+
+    return highlight(code, *_lexer_and_formatter(language))
+
+
+@cache
+def _lexer_and_formatter(language: str) -> tuple[Any, Any]:
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import get_lexer_by_name
 
     lexer = get_lexer_by_name(language, stripnl=False, ensurenl=False)
-    return highlight(code, lexer, HtmlFormatter(nowrap=True, classprefix="fm-"))
+    return lexer, HtmlFormatter(nowrap=True, classprefix="fm-")
 
 
 def code_css(scope: str) -> str:

@@ -20,7 +20,9 @@ from ..events import (
 )
 from ..prices import FREE, Price
 from .markup import escape, plain
+from .static import framed, table
 
+NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 NAMES = {"judge": "judge", "synthesis": "synthesizer"}
 
 
@@ -36,12 +38,13 @@ class Seat:
     begun: float | None = None
     ended: float | None = None
 
-    def line(self) -> str:
-        written = f" · {self.characters:,} characters" if self.characters else ""
+    def cells(self) -> tuple[str, ...]:
+        """Who, price, state, how much, how long."""
+        written = f"{self.characters:,}{NBSP}characters" if self.characters else ""
         until = self.ended if self.ended is not None else time.monotonic()
-        clock = f" · {until - self.begun:.1f} s" if self.begun is not None else ""
+        clock = f"{until - self.begun:.1f}{NBSP}s" if self.begun is not None else ""
         price = "no cost" if self.price == FREE else str(self.price)
-        return f"{self.name:<11} {self.model} ({price}): {self.state}{written}{clock}"
+        return self.name, self.model, price, " ".join(self.state.split()), written, clock
 
 
 @dataclass(slots=True)
@@ -89,13 +92,13 @@ class Progress:
             else:
                 self.seats[call.stage, call.label] = Seat(call.label or NAMES[call.stage], call.model, price)
 
-    def lines(self) -> list[str]:
-        """The lines as plain text."""
-        told = [self.notice] if self.notice else []
-        return [plain(" ".join(line.split("\n"))) for line in [*told, *(seat.line() for seat in self.seats.values())]]
-
     def draw(self) -> dict[str, str]:
         """The lines as a MIME bundle."""
-        lines = self.lines() or ["Getting ready …"]
-        shown = "\n".join(escape(line) for line in lines)
-        return {"text/html": f'<pre class="fm-progress">{shown}</pre>', "text/plain": "\n".join(lines)}
+        rows = [seat.cells() for seat in self.seats.values()]
+        notice = self.notice or ("" if rows else "Getting ready …")
+        told = f"<p>{escape(notice)}</p>" if notice else ""
+        lines = [notice, *("  ".join(filter(None, row)) for row in rows)]
+        return {
+            "text/html": framed(told + (table((), rows) if rows else "")),
+            "text/plain": plain("\n".join(filter(None, lines))),
+        }

@@ -10,11 +10,9 @@ from ..results import Analysis, Call, FailedModel, FusionResult, Response, cost_
 from ..settings import split_model
 from .markup import code_css, escape, plain, safe_markdown, to_html
 
+LEFT = 'style="text-align:left"'  # stays where <style> is stripped, and JupyterLab would align to the right
 BEGINNING = 400  # characters of a response in Markdown and plain text
-DEMO = (
-    "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong. "
-    "For a real panel set OPENROUTER_API_KEY, or name models with -m."
-)
+DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
 
 
 def bundle(result: FusionResult) -> dict[str, str]:
@@ -25,7 +23,7 @@ def bundle(result: FusionResult) -> dict[str, str]:
 def answer_bundle(result: FusionResult) -> dict[str, str]:
     """The answer alone, for `--quiet`."""
     answer = result.answer or result.unfinished or result.error or ""
-    shown = f'{_style()}<div class="fm-result mathjax_ignore"><div class="fm-answer">{to_html(answer)}</div></div>'
+    shown = framed(f'<div class="fm-answer">{to_html(answer)}</div>')
     return {"text/html": shown, "text/markdown": safe_markdown(answer), "text/plain": plain(answer)}
 
 
@@ -135,12 +133,25 @@ def html(result: FusionResult) -> str:
         _sources_html(result),
         f'<p class="fm-foot">{escape(_foot(result))}</p>',
     ]
-    return f'{_style()}<div class="fm-result mathjax_ignore">{"".join(parts)}</div>'
+    return framed("".join(parts))
 
 
 def _foot(result: FusionResult) -> str:
     used = versions(result)
     return f"{totals(result)}{f' · prompts {used}' if used else ''} · the result is _fusion: try _fusion.responses"
+
+
+def framed(body: str) -> str:
+    """HTML with the style that it needs, which travels with each output."""
+    return f'{_style()}<div class="fm-result mathjax_ignore">{body}</div>'
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Plain texts as an HTML table."""
+    names = "".join(f"<th {LEFT}>{escape(name)}</th>" for name in head)
+    lines = "".join(f"<tr>{''.join(f'<td {LEFT}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    top = f"<thead><tr>{names}</tr></thead>" if names else ""
+    return f'<div class="fm-wide"><table class="fm-rows">{top}<tbody>{lines}</tbody></table></div>'
 
 
 @cache
@@ -161,10 +172,11 @@ def _analysis_html(result: FusionResult) -> str:
         return ""
     rows: list[str] = []
     for kind, points in findings(result.analysis):
-        rows.append(f'<tr><th colspan="2">{kind}</th></tr>')
-        rows.extend(f"<tr><td>{escape(who)}</td><td>{_inline(what)}</td></tr>" for who, what in points)
+        rows.append(f'<tr><th colspan="2" {LEFT}>{kind}</th></tr>')
+        rows.extend(f"<tr><td {LEFT}>{escape(who)}</td><td {LEFT}>{_inline(what)}</td></tr>" for who, what in points)
     table = f'<table class="fm-analysis"><tbody>{"".join(rows)}</tbody></table>'
-    return _details(_judge_line(result), f'<div class="fm-wide">{table}</div>' if rows else "<p>No findings.</p>")
+    body = f'<div class="fm-wide">{table}</div>' if rows else "<p>No findings.</p>"
+    return _details(_judge_line(result), body, open_=True)
 
 
 def _inline(markdown_text: str) -> str:
@@ -218,7 +230,7 @@ def markdown(result: FusionResult) -> str:
         *_analysis_markdown(result),
         *(f"**{_line(seat_line(seat))}**\n\n{safe_markdown(_beginning(seat.content))}" for seat in result.responses),
         *(f"**{lost.label} · {_line(lost.model)}: no answer.** {_line(lost.error)}" for lost in result.failed_models),
-        *(f"- {_line(source.title or source.url)}: `{plain(source.url)}`" for source in result.sources),
+        *(f"- {_line(source.title or source.url)}: {_address(source.url)}" for source in result.sources),
         f"*{_line(totals(result))}*",
     ]
     return "\n\n".join(part for part in parts if part)
@@ -236,6 +248,11 @@ def _analysis_markdown(result: FusionResult) -> Iterator[str]:
 def _line(value: str) -> str:
     """Text on one line of Markdown."""
     return safe_markdown(" ".join(value.split()))
+
+
+def _address(url: str) -> str:
+    """An address as code, which nothing in it can end."""
+    return f"`{'%20'.join(plain(url).split()).replace('`', '%60')}`"
 
 
 def _beginning(content: str) -> str:

@@ -16,17 +16,18 @@ from ..errors import (
     CallTimeout,
     EmptyResponse,
     EndpointUnreachable,
+    FusionError,
     RequestRefused,
     ResponseCutOff,
     ResponseFiltered,
     StreamBroken,
 )
 from ..events import CallEnded, CallRetried, CallStarted, Delta, Event, Warned, merge_sources
-from ..prices import FREE, cost_of
 from ..prompts import digest
-from ..providers import ChatRequest, Chunk, Providers
-from ..results import Call, Source, Stage, Usage
+from ..providers import ChatRequest, Providers
+from ..results import Call, Source, Stage
 from ..settings import Settings
+from .accounts import Allowance, Received, Tally
 from .plan import Chair
 
 # After the finish reason only the usage is still to come; a server that forgets it must not hold the run.
@@ -63,35 +64,7 @@ class Question:
     max_tokens: int | None = None
     response_format: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    may_bill: int | None = None
-
-
-@dataclass(slots=True)
-class Received:
-    """What one attempt has brought so far."""
-
-    text: list[str] = field(default_factory=list[str])
-    reasoning: list[str] = field(default_factory=list[str])
-    sources: list[Source] = field(default_factory=list[Source])
-    ttft: float | None = None
-    served: str | None = None
-    request_id: str | None = None
-    finish: str | None = None
-    usage: Usage | None = None
-    cost: float | None = None
-
-    def take(self, chunk: Chunk) -> None:
-        if chunk.text:
-            self.text.append(chunk.text)
-        if chunk.reasoning:
-            self.reasoning.append(chunk.reasoning)
-        if chunk.sources:
-            self.sources.extend(chunk.sources)
-        self.served = chunk.served or self.served
-        self.request_id = chunk.request_id or self.request_id
-        self.finish = chunk.finish or self.finish
-        self.usage = chunk.usage or self.usage
-        self.cost = chunk.cost if chunk.cost is not None else self.cost
+    allowance: Allowance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +77,6 @@ class Outcome:
     call: Call
 
 
-@dataclass(slots=True)
-class Tally:
-    """What is known of a call over its attempts."""
-
-    attempts: int = 0
-    unreported: int = 0
-    begun: float = 0.0
-    received: Received = field(default_factory=Received)
-
-
 async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
     """Ask until it is answered, the retries are used up or the time is over.
 
@@ -121,7 +84,7 @@ async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
         CallError: why there is no answer; its `text` is what had been written.
     """
     request = _request(run, chair, question)
-    tally = Tally(begun=run.now())
+    tally = Tally(chair.price, begun=run.now())
     deadline = asyncio.get_running_loop().time() + run.settings.timeout
     try:
         await _attempts(run, chair, question, request, tally, deadline)
@@ -129,7 +92,6 @@ async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
         run.emit(CallEnded(_record(run, chair, question, tally, error=str(exc))))
         raise
     except asyncio.CancelledError:
-        tally.unreported += not chair.endpoint.costs_nothing
         run.emit(CallEnded(_record(run, chair, question, tally, error="Cancelled.")))
         raise
     call = _record(run, chair, question, tally)
@@ -144,45 +106,83 @@ async def _attempts(
 ) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        tally.attempts += 1
-        tally.received = Received()
+        tally.next_attempt()
         run.emit(CallStarted(question.stage, question.label, chair.model, tally.attempts, run.now()))
         try:
             await _attempt(run, question, request, tally.received, deadline)
-            return _check_whole(run, chair, question, tally.received)
+            _check_whole(run, chair, question, tally.received)
         except CallError as exc:
             exc.text = "".join(tally.received.text)
-            tally.unreported += _may_be_billed(exc, chair, tally.received)
+            _settle(tally, question, refused=_is_refused(exc, tally.received))
             wait = _wait(exc, tally.attempts)
-            spent = question.may_bill is not None and tally.unreported >= question.may_bill
             used_up = tally.attempts > run.settings.retries or loop.time() + wait >= deadline
+            spent = question.allowance is not None and question.allowance.left <= 0
             if not exc.retryable or used_up or spent:
                 raise
             run.emit(CallRetried(question.stage, question.label, chair.model, str(exc), wait))
-            await asyncio.sleep(wait)
+        except asyncio.CancelledError:
+            _settle(tally, question)
+            raise
+        else:
+            return _settle(tally, question, answered=True)
+        await asyncio.sleep(wait)
 
 
-async def _attempt(
-    run: Run, question: Question, request: ChatRequest, received: Received, deadline: float
-) -> None:
-    """Stream one attempt into `received`, with the clock on first token, gaps and the whole."""
+def _settle(tally: Tally, question: Question, *, answered: bool = False, refused: bool = False) -> None:
+    billed = tally.settle(answered=answered, refused=refused)
+    if question.allowance is not None:
+        question.allowance.left -= billed or answered
+
+
+def _is_refused(exc: CallError, received: Received) -> bool:
+    """Whether an attempt was turned away before it began, which no provider bills."""
+    return isinstance(exc, RequestRefused | EndpointUnreachable) and received.ttft is None
+
+
+async def _attempt(run: Run, question: Question, request: ChatRequest, received: Received, deadline: float) -> None:
+    """Stream one attempt into `received`; whatever goes wrong becomes a CallError."""
     loop, settings = asyncio.get_running_loop(), run.settings
-    begun = loop.time()
-    watch = asyncio.timeout_at(min(deadline, begun + settings.connect_timeout + settings.first_token_timeout))
+    watch = asyncio.timeout_at(min(deadline, loop.time() + settings.connect_timeout + settings.first_token_timeout))
     try:
-        async with watch, aclosing(run.providers.stream(request)) as chunks:
-            async for chunk in chunks:
-                received.take(chunk)
-                now = loop.time()
-                if chunk.text or chunk.reasoning:
-                    if received.ttft is None:
-                        received.ttft = now - begun
-                    run.emit(Delta(question.stage, question.label, chunk.text, chunk.reasoning))
-                patience = USAGE_GRACE if received.finish else settings.gap_timeout
-                watch.reschedule(min(deadline, now + patience))
+        async with watch:
+            await _read(run, question, request, received, deadline, watch)
     except TimeoutError as exc:
         if received.finish is None:
             raise _late(run, request, received, loop.time() >= deadline) from exc
+    except CallError:
+        raise
+    except FusionError as exc:  # a key that is gone by now, an embedded model that died
+        raise CallError(str(exc)) from exc
+    except Exception as exc:
+        # A server's nonsense, or a provider's mistake, must cost one seat and not the answers of the others.
+        text = f"{request.name}: what was sent can't be read ({type(exc).__name__})."
+        raise StreamBroken(text, retryable=True) from exc
+
+
+async def _read(
+    run: Run,
+    question: Question,
+    request: ChatRequest,
+    received: Received,
+    deadline: float,
+    watch: asyncio.Timeout,
+) -> None:
+    """The stream, with the clock on first token, gaps and the whole."""
+    loop, settings = asyncio.get_running_loop(), run.settings
+    begun = loop.time()
+    async with aclosing(run.providers.stream(request)) as chunks:
+        async for chunk in chunks:
+            received.take(chunk)
+            now = loop.time()
+            if chunk.text or chunk.reasoning:
+                if received.ttft is None:
+                    received.ttft = now - begun
+                run.emit(Delta(question.stage, question.label, chunk.text, chunk.reasoning))
+            # An empty first chunk only says that the model was found: it may think for minutes yet.
+            if received.finish:
+                watch.reschedule(min(deadline, now + USAGE_GRACE))
+            elif received.ttft is not None:
+                watch.reschedule(min(deadline, now + settings.gap_timeout))
 
 
 def _late(run: Run, request: ChatRequest, received: Received, over: bool) -> CallTimeout:
@@ -198,19 +198,18 @@ def _late(run: Run, request: ChatRequest, received: Received, over: bool) -> Cal
 
 def _check_whole(run: Run, chair: Chair, question: Question, received: Received) -> None:
     """Raise for an answer that ended badly; warn for one that stopped at its limit."""
-    has_text = any(piece.strip() for piece in received.text)
     match received.finish:
         case "error":
             raise StreamBroken(f"{chair.model}: the provider broke off the answer.", retryable=True)
         case "content_filter":
             raise ResponseFiltered(f"{chair.model}: a content filter stopped the answer.")
-        case "length" if not has_text:
+        case "length" if not received.has_text:
             raise ResponseCutOff(
                 f"{chair.model} used up its tokens before it wrote anything; raise --max-tokens or lower --effort."
             )
         case "length" if not chair.endpoint.is_local:
             run.emit(Warned(f"{_who(question)}{chair.model} stopped at its token limit; --max-tokens raises it."))
-        case _ if not has_text:
+        case _ if not received.has_text:
             raise EmptyResponse(f"{chair.model} finished without writing anything.", retryable=True)
         case _:
             pass
@@ -248,28 +247,16 @@ def _wait(exc: CallError, attempt: int) -> float:
     return random.uniform(most / 2, most)
 
 
-def _may_be_billed(exc: CallError, chair: Chair, received: Received) -> bool:
-    """Whether a failed attempt may cost something that nobody reported."""
-    refused = isinstance(exc, RequestRefused | EndpointUnreachable) and received.ttft is None
-    return not (refused or chair.endpoint.costs_nothing or received.cost is not None)
-
-
 def _record(run: Run, chair: Chair, question: Question, tally: Tally, error: str | None = None) -> Call:
     received = tally.received
-    if error is None:
-        cost = received.cost if received.cost is not None else cost_of(received.usage, chair.price)
-    else:
-        cost = received.cost if received.cost is not None else None if tally.unreported else 0.0
-    if chair.price == FREE:
-        cost = 0.0
     return Call(
         stage=question.stage,
         round=question.round,
         label=question.label,
         model=chair.model,
         served_model=received.served,
-        usage=received.usage,
-        cost=cost,
+        usage=tally.usage,
+        cost=tally.cost,
         ttft=received.ttft,
         duration=run.now() - tally.begun,
         attempts=tally.attempts,
@@ -290,8 +277,20 @@ def _say_if_served_by_another(run: Run, chair: Chair, call: Call) -> None:
 
 
 def same_model(asked: str, served: str) -> bool:
-    """Whether the served model is the one asked for: variants, dates and `~…-latest` aliases count as the same."""
+    """Whether the served model is the one asked for.
+
+    Dates do not count, nor a variant that only one of the names has (":free", ":latest"); of an alias such as
+    `~vendor/model-latest` only the vendor is known.
+    """
     if asked.startswith("~"):
-        return True
-    wanted, got = (DATED.sub("", name.partition(":")[0]) for name in (asked, served))
-    return got in (wanted, wanted.rpartition("/")[2]) or got.startswith(f"{wanted}-20")
+        vendor, _, rest = served.partition("/")
+        return not rest or vendor == asked[1:].partition("/")[0]
+    (wanted, variant), (got, other) = (_parts(name) for name in (asked, served))
+    same_variant = variant == other or not variant or not other or "latest" in (variant, other)
+    return same_variant and (got in (wanted, wanted.rpartition("/")[2]) or got.startswith(f"{wanted}-20"))
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """A model's name without its date, and its variant."""
+    model, _, variant = name.partition(":")
+    return DATED.sub("", model), variant

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
 
 from .. import prompts_small
-from ..errors import CallError, JudgeUnreadable, RequestRefused
+from ..errors import CallError, ContextOverflow, JudgeUnreadable, RequestRefused
 from ..events import AnalysisReady, Warned
 from ..prompts import JUDGE_VERSION, SHAPE, judge_messages, judge_schema, repair_messages, response_format
 from ..results import Analysis, Response
+from .accounts import Allowance
 from .calls import Question, Run, ask
 from .plan import Chair, Plan
 
@@ -31,22 +32,34 @@ ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
 
 async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ...]) -> Analysis | None:
     """Compare the responses; a judge that fails leaves the run without an analysis, not without an answer."""
-    chair = plan.judge
+    chair, allowance = plan.judge, Allowance(BILLED_AT_MOST)
     try:
-        if chair.endpoint.is_local:
-            analysis = await _field_by_field(run, chair, prompt, responses, first_round=1)
-        else:
-            analysis = await _in_one_call(run, chair, prompt, responses)
+        analysis = await _compare(run, chair, prompt, responses, allowance)
     except CallError as exc:
-        run.emit(Warned(f"There is no analysis: {exc}"))
-        return None
+        spare = chair.fallback
+        if spare is None or allowance.left <= 0:
+            run.emit(Warned(f"There is no analysis: {exc}"))
+            return None
+        run.emit(Warned(f"The judge: {exc} {spare.model} is asked in its place."))
+        try:
+            analysis = await _compare(run, spare, prompt, responses, allowance)
+        except CallError as second:
+            run.emit(Warned(f"There is no analysis: {second}"))
+            return None
     run.emit(AnalysisReady(analysis))
     return analysis
 
 
-async def _in_one_call(run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...]) -> Analysis:
-    models = {response.label: response.model for response in responses}
-    asking = Asking(run, chair, prompt, responses)
+async def _compare(
+    run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...], allowance: Allowance
+) -> Analysis:
+    if chair.is_tiny:
+        return await _field_by_field(run, chair, prompt, responses, first_round=1)
+    return await _in_one_call(Asking(run, chair, prompt, responses, allowance))
+
+
+async def _in_one_call(asking: Asking) -> Analysis:
+    models = {response.label: response.model for response in asking.responses}
     while True:
         try:
             reply = await asking.ask()
@@ -57,11 +70,13 @@ async def _in_one_call(run: Run, chair: Chair, prompt: str, responses: tuple[Res
         try:
             analysis = read_analysis(reply, models)
         except ValueError as exc:
-            if asking.billed < BILLED_AT_MOST:
+            if asking.may_go_on:
                 asking.repair(reply, str(exc))
                 continue
+            chair = asking.chair
             if chair.endpoint.costs_nothing:
-                return await _field_by_field(run, chair, prompt, responses, first_round=asking.round + 1)
+                first_round = asking.round + 1
+                return await _field_by_field(asking.run, chair, asking.prompt, asking.responses, first_round)
             raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
         asking.remember()
         return analysis
@@ -70,24 +85,36 @@ async def _in_one_call(run: Run, chair: Chair, prompt: str, responses: tuple[Res
 class Asking:
     """One judge's attempts at one run: the level of JSON, the round, and what may have been billed."""
 
-    def __init__(self, run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...]) -> None:
-        self._run, self._chair = run, chair
-        self._prompt = prompt
+    def __init__(
+        self, run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...], allowance: Allowance
+    ) -> None:
+        self.run, self.chair = run, chair
+        self.prompt, self.responses = prompt, responses
+        self.round = 0
+        self._allowance = allowance
         self._texts = {response.label: response.content for response in responses}
         self._place = (chair.endpoint.base_url, chair.slug)
-        self.level = run.providers.json_levels.get(self._place, 0)
-        self.billed, self.round = 0, 0
-        temperature = chair.seat.temperature if chair.seat.temperature is not None else 0.0
+        self._level = run.providers.json_levels.get(self._place, 0)
         self._question = Question(
-            "judge", self._messages(), JUDGE_VERSION, temperature=temperature, response_format=self._format()
+            "judge",
+            self._messages(),
+            JUDGE_VERSION,
+            temperature=chair.seat.temperature if chair.seat.temperature is not None else 0.0,
+            response_format=self._format(),
+            allowance=allowance,
         )
 
+    @property
+    def may_go_on(self) -> bool:
+        """Whether another call may be billed."""
+        return self._allowance.left > 0
+
     def _messages(self) -> list[dict[str, Any]]:
-        rubric = self._run.settings.rubric
-        return judge_messages(self._prompt, self._texts, rubric=rubric, shape=self.level > 0)
+        rubric = self.run.settings.rubric
+        return judge_messages(self.prompt, self._texts, rubric=rubric, shape=self._level > 0)
 
     def _format(self) -> dict[str, Any] | None:
-        match LEVELS[self.level]:
+        match LEVELS[self._level]:
             case "json_schema":
                 return response_format("analysis", judge_schema(sorted(self._texts)))
             case "json_object":
@@ -97,32 +124,32 @@ class Asking:
 
     async def ask(self) -> str:
         self.round += 1
-        question = replace(self._question, round=self.round, may_bill=BILLED_AT_MOST - self.billed)
-        outcome = await ask(self._run, self._chair, question)
-        self.billed += 1 + outcome.call.unreported
-        return outcome.text
+        return (await ask(self.run, self.chair, replace(self._question, round=self.round))).text
 
     def take_refusal(self, exc: RequestRefused) -> bool:
         """Whether the request was changed so that it is worth sending again; a refusal is not billed."""
-        said = str(exc)
-        if exc.status_code not in (400, 404, 422, 501):
+        if not self.may_go_on or isinstance(exc, ContextOverflow):
             return False
-        if self._question.temperature is not None and ABOUT_TEMPERATURE.search(said):
-            self._run.emit(Warned(f"The judge {self._chair.model} does not take a temperature; it ran with its own."))
+        if self._question.temperature is not None and ABOUT_TEMPERATURE.search(str(exc)):
+            self.run.emit(Warned(f"The judge {self.chair.model} does not take a temperature; it ran with its own."))
             self._question = replace(self._question, temperature=None)
             return True
-        if self.level + 1 < len(LEVELS) and ABOUT_FORMAT.search(said):
-            self.level += 1
-            self._question = replace(self._question, messages=self._messages(), response_format=self._format())
-            return True
-        return False
+        # Many servers say only "bad request" where a format is not taken; others name it under another status.
+        about_format = exc.status_code in (400, 422) or (
+            exc.status_code in (404, 501) and ABOUT_FORMAT.search(str(exc))
+        )
+        if not about_format or self._level + 1 == len(LEVELS):
+            return False
+        self._level += 1
+        self._question = replace(self._question, messages=self._messages(), response_format=self._format())
+        return True
 
     def repair(self, reply: str, problem: str) -> None:
         messages = repair_messages(self._messages(), reply, problem, SHAPE)
         self._question = replace(self._question, messages=messages)
 
     def remember(self) -> None:
-        self._run.providers.json_levels[self._place] = self.level
+        self.run.providers.json_levels[self._place] = self._level
 
 
 def read_analysis(text: str, models: Mapping[str, str]) -> Analysis:
@@ -131,10 +158,14 @@ def read_analysis(text: str, models: Mapping[str, str]) -> Analysis:
     Raises:
         ValueError: no JSON object in it, or not of this shape; the message tells the model what is wrong.
     """
-    data = first_object(text)
+    data = first_object(text, Analysis.model_fields)
     missing = [name for name in Analysis.model_fields if name not in data]
     if missing:
         raise ValueError(f"the JSON lacks {', '.join(missing)}.")
+    return _validated(data, models)
+
+
+def _validated(data: Mapping[str, Any], models: Mapping[str, str]) -> Analysis:
     try:
         return Analysis.model_validate(_named({name: data[name] for name in Analysis.model_fields}, models))
     except ValidationError as exc:
@@ -144,30 +175,47 @@ def read_analysis(text: str, models: Mapping[str, str]) -> Analysis:
         raise ValueError("a list holds something of another shape.") from exc
 
 
-def first_object(text: str) -> dict[str, Any]:
-    """The first JSON object in a text, whatever stands around it. Raises ValueError if there is none."""
+def first_object(text: str, wanted: Iterable[str] = ()) -> dict[str, Any]:
+    """The first JSON object in a text that has one of the wanted names, else the first one.
+
+    Raises:
+        ValueError: there is no whole one.
+    """
+    found = list(_objects(text))
+    if not found:
+        raise ValueError("there is no whole JSON object in it.")
+    return next((data for data in found if not set(wanted).isdisjoint(data)), found[0])
+
+
+def _objects(text: str) -> Iterator[dict[str, Any]]:
+    """Every outermost JSON object in a text, whatever stands around it."""
     decoder, start = json.JSONDecoder(), text.find("{")
     while start >= 0:
         try:
-            found, _ = decoder.raw_decode(text, start)
-            return found
-        except ValueError:
-            start = text.find("{", start + 1)
-    raise ValueError("there is no whole JSON object in it.")
+            found, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):  # thousands of braces are no answer, and must not end the run
+            end = start + 1
+        else:
+            yield found
+        start = text.find("{", end)
 
 
 def _named(data: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
-    """The judge's letters with the models they stand for; letters of nobody are dropped."""
+    """The judge's letters with the models they stand for; letters of nobody are dropped.
+
+    Some judges write OpenRouter's `model` and `models` for our `label` and `labels`, with the letter in them.
+    """
 
     def seats(items: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any]]:
         return [
             {"label": label, "model": models[label], text: item[text]}
             for item in items
-            if (label := _letter(item["label"])) in models
+            if (label := _letter(item["label"] if "label" in item else item["model"])) in models
         ]
 
     def covered(item: dict[str, Any]) -> dict[str, Any]:
-        labels = [label for label in map(_letter, item["labels"]) if label in models]
+        named = item["labels"] if "labels" in item else item["models"]
+        labels = [label for label in map(_letter, named) if label in models]
         return {"labels": labels, "models": [models[label] for label in labels], "point": item["point"]}
 
     return {
@@ -196,7 +244,7 @@ async def _field_by_field(
         found[field.name] = []
         if not field.applies(list(texts)):
             continue
-        grammar = {"grammar": field.grammar(list(texts))} if chair.endpoint.is_local else {}
+        grammar = {"grammar": field.grammar(list(texts))} if chair.is_tiny else {}
         question = Question(
             stage="judge",
             round=first_round + number,
@@ -204,10 +252,12 @@ async def _field_by_field(
             version=prompts_small.JUDGE_VERSION,
             temperature=0.0,
             max_tokens=prompts_small.FIELD_TOKENS,
-            extra={**prompts_small.SAMPLING["judge"], **grammar} if chair.endpoint.is_local else {},
+            extra={**prompts_small.SAMPLING["judge"], **grammar} if chair.is_tiny else {},
         )
         text = (await ask(run, chair, question)).text
         if not prompts_small.echoes_example(text, prompt, texts):
             found[field.name] = field.parse(text, list(texts))
-    models = {response.label: response.model for response in responses}
-    return Analysis.model_validate(_named(found, models))
+    try:
+        return _validated(found, {response.label: response.model for response in responses})
+    except ValueError as exc:
+        raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc

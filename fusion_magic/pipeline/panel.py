@@ -78,7 +78,7 @@ async def _ask_with_fallback(run: Run, chair: Chair, prompt: str) -> Response:
 
 
 async def _ask(run: Run, chair: Chair, prompt: str) -> Outcome:
-    seat, settings, small = chair.seat, run.settings, chair.endpoint.is_local
+    seat, settings, small = chair.seat, run.settings, chair.is_tiny
     question = Question(
         stage="panel",
         label=seat.label,

@@ -33,6 +33,11 @@ class Chair:
         """The model as the user wrote it."""
         return self.seat.model
 
+    @property
+    def is_tiny(self) -> bool:
+        """The embedded model itself, which needs prompts of its own; another GGUF in its place does not."""
+        return self.endpoint.is_local and self.slug == "smollm2"
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -49,20 +54,25 @@ class Plan:
         """Every call the run will or may make; nothing else is called."""
         return tuple(
             PlannedCall(stage, label, chair.model, chair.price.prompt, chair.price.completion, spare)
-            for stage, label, chair, spare in self._chairs()
+            for stage, label, chair, spare in self.places()
         )
 
     def chairs(self) -> tuple[Chair, ...]:
         """Seats, judge, synthesizer and every fallback."""
-        return tuple(chair for _, _, chair, _ in self._chairs())
+        return tuple(chair for _, _, chair, _ in self.places())
 
-    def _chairs(self) -> Iterator[tuple[Stage, str, Chair, bool]]:
-        places: list[tuple[Stage, str, Chair]] = [("panel", chair.seat.label, chair) for chair in self.seats]
-        places += [("judge", "", self.judge), ("synthesis", "", self.synthesizer)]
-        for stage, label, chair in places:
-            yield stage, label, chair, False
-            if chair.fallback:
-                yield stage, label, chair.fallback, True
+    def places(self) -> Iterator[tuple[Stage, str, Chair, bool]]:
+        """Every place of the run as (stage, label, chair, whether it is a fallback)."""
+        for chair in self.seats:
+            yield from _with_fallback("panel", chair)
+        yield from _with_fallback("judge", self.judge)
+        yield from _with_fallback("synthesis", self.synthesizer)
+
+
+def _with_fallback(stage: Stage, chair: Chair) -> Iterator[tuple[Stage, str, Chair, bool]]:
+    yield stage, chair.seat.label, chair, False
+    if chair.fallback:
+        yield stage, chair.seat.label, chair.fallback, True
 
 
 async def prepare(
@@ -104,7 +114,8 @@ def _seat(
         return Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
 
     seats = tuple(chair(seat) for seat in panel.models)
-    return Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), tuple(_kinship(panel)))
+    warnings = (*_kinship(panel), *_unused(panel, settings))
+    return Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), warnings)
 
 
 def _kinship(panel: Panel) -> Iterator[str]:
@@ -117,6 +128,14 @@ def _kinship(panel: Panel) -> Iterator[str]:
     ]
     if both and not panel.judge.model.endswith("@local"):
         yield f"{' and '.join(both).capitalize()} also sit{'s' if len(both) == 1 else ''} on the panel."
+
+
+def _unused(panel: Panel, settings: Settings) -> Iterator[str]:
+    """A warning for each setting that changes nothing on this panel."""
+    if panel.judge.system and not panel.judge.model.endswith("@local"):
+        yield "The judge's system text is not used; --rubric tells the judge what to weigh."
+    if settings.quorum and settings.quorum > len(panel.models):
+        yield f"A quorum of {settings.quorum} is more than the panel has; all {len(panel.models)} are waited for."
 
 
 def _check_private(plan: Plan) -> None:
@@ -139,9 +158,7 @@ async def _with_free_members(panel: Panel, known: Mapping[str, Endpoint], provid
         raise SettingsError("No free models: OpenRouter's catalogue can't be read, or lists none just now.")
     judge = panel.judge if panel.judge.model != FREE_MEMBER else members[0]
     writer = panel.synthesizer if panel.synthesizer.model != FREE_MEMBER else judge
-    return Panel.model_validate(
-        {**panel.model_dump(), "models": members, "judge": judge, "synthesizer": writer}
-    )
+    return Panel.model_validate({**panel.model_dump(), "models": members, "judge": judge, "synthesizer": writer})
 
 
 async def _checked_with_catalogue(plan: Plan, known: Mapping[str, Endpoint], providers: Providers) -> Plan:
@@ -169,11 +186,20 @@ def _vanished(slug: str, listed: tuple[ModelInfo, ...]) -> str:
 
 def _ignored(plan: Plan, entries: Mapping[str, ModelInfo]) -> Iterator[str]:
     """A warning for each option that a model's catalogue entry does not list."""
-    for chair in dict.fromkeys(plan.seats):
+    told: set[str] = set()
+    for stage, _, chair, _ in plan.places():
         entry = entries.get(chair.model)
         if entry is None or entry.parameters is None:
             continue
         for option, parameter in PARAMETERS.items():
-            wanted = getattr(chair.seat, option) or getattr(plan.settings, option, None)
-            if wanted is not None and parameter not in entry.parameters:
-                yield f"{chair.model} does not take {option}; it runs with its own."
+            text = f"{chair.model} does not take {option}; it runs with its own."
+            if _asked(stage, chair, plan.settings, option) and parameter not in entry.parameters and text not in told:
+                told.add(text)
+                yield text
+
+
+def _asked(stage: Stage, chair: Chair, settings: Settings, option: str) -> bool:
+    """Whether the user chose this option for this call; the run's temperature is the panel's alone."""
+    own: object = getattr(chair.seat, option)
+    of_run: object = None if option == "temperature" and stage != "panel" else getattr(settings, option, None)
+    return own is not None or of_run is not None

@@ -20,7 +20,7 @@ from .calls import Run
 from .judge import judge
 from .panel import ask_panel
 from .plan import Plan, prepare
-from .synthesis import synthesize
+from .synthesis import check_schema, synthesize
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,25 @@ class FusionRequest:
     schema: type[BaseModel] | None = None
     parent: str | None = None
     notes: tuple[str, ...] = ()
+
+
+class Sink:
+    """Where a run's events go: into its state, then to the listener, whose failure must not cost the run."""
+
+    def __init__(self, state: Fold, listen: Callable[[Event], None]) -> None:
+        self._state = state
+        self._listen: Callable[[Event], None] | None = listen
+
+    def tell(self, event: Event) -> None:
+        """Take one event; a listener that raises is left out from then on, with a warning in the result."""
+        self._state.apply(event)
+        if self._listen is None:
+            return
+        try:
+            self._listen(event)
+        except Exception as exc:
+            self._listen = None
+            self._state.apply(Warned(f"What listened to this run failed and heard no more of it: {exc!r}."))
 
 
 async def run(
@@ -59,18 +78,16 @@ async def run(
         asyncio.CancelledError: cancelled; `state.result()` is what there is.
     """
     state = state if state is not None else Fold()
-
-    def tell(event: Event) -> None:
-        state.apply(event)
-        emit(event)
-
+    tell = Sink(state, emit).tell
     if not request.prompt.strip():
         raise SettingsError("The prompt is empty; write it below the %%fusion line.")
+    if request.schema is not None:
+        check_schema(request.schema)
     plan = await prepare(
         request.settings,
         providers,
         default_panel=request.default_panel,
-        notify=_from_any_thread(lambda text: emit(Notice(text))),
+        notify=_from_any_thread(lambda text: tell(Notice(text))),
     )
     begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic())
     tell(RunStarted(begun.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
@@ -109,4 +126,8 @@ def _settings(plan: Plan) -> dict[str, object]:
 
 def _from_any_thread(notify: Callable[[str], None]) -> Callable[[str], None]:
     loop = asyncio.get_running_loop()
-    return lambda text: loop.call_soon_threadsafe(notify, text) and None
+
+    def tell(text: str) -> None:
+        loop.call_soon_threadsafe(notify, text)
+
+    return tell

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
 from .. import prompts_small
-from ..errors import CallError, RequestRefused
+from ..errors import CallError, ContextOverflow, RequestRefused, SettingsError
 from ..events import AnswerReady, Warned
 from ..prompts import SYNTHESIS_VERSION, repair_messages, response_format, synthesis_messages
 from ..results import Analysis, Response
 from .calls import Question, Run, ask
-from .judge import ABOUT_FORMAT, first_object
+from .judge import first_object
 from .plan import Chair, Plan
+
+
+def check_schema(schema: type[BaseModel]) -> None:
+    """Raise SettingsError, before anything is paid, for what can't be asked for as one JSON object."""
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel)) or issubclass(schema, RootModel):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from the user
+        raise SettingsError(f"schema must be a pydantic BaseModel class with named fields, not {schema!r}.")
+    try:
+        schema.model_json_schema()
+    except (PydanticUserError, PydanticInvalidForJsonSchema) as exc:
+        raise SettingsError(f"{schema.__name__} has no JSON schema: {exc.message.splitlines()[0]}") from exc
 
 
 async def synthesize(
@@ -29,18 +41,26 @@ async def synthesize(
 ) -> None:
     """Write the answer. Raises CallError if the synthesizer fails; its `text` is what it had written."""
     texts = {response.label: response.content for response in responses}
-    question = _question(run, plan.synthesizer, prompt, texts, analysis)
-    if schema is None:
-        answer = (await ask(run, plan.synthesizer, question)).text
-        run.emit(AnswerReady(answer.strip()))
-    else:
-        await _parsed(run, plan.synthesizer, question, schema)
+
+    async def write(chair: Chair) -> None:
+        question = _question(run, chair, prompt, texts, analysis)
+        if schema is None:
+            run.emit(AnswerReady((await ask(run, chair, question)).text.strip()))
+        else:
+            await _parsed(run, chair, question, schema)
+
+    spare = plan.synthesizer.fallback
+    try:
+        return await write(plan.synthesizer)
+    except CallError as exc:
+        if spare is None:
+            raise
+        run.emit(Warned(f"The synthesizer: {exc} {spare.model} is asked in its place."))
+    await write(spare)
 
 
-def _question(
-    run: Run, chair: Chair, prompt: str, texts: Mapping[str, str], analysis: Analysis | None
-) -> Question:
-    if chair.endpoint.is_local:
+def _question(run: Run, chair: Chair, prompt: str, texts: Mapping[str, str], analysis: Analysis | None) -> Question:
+    if chair.is_tiny:
         return Question(
             "synthesis",
             prompts_small.synthesis_messages(prompt, texts, analysis.model_dump() if analysis else None),
@@ -49,9 +69,10 @@ def _question(
             max_tokens=min(run.settings.max_tokens, prompts_small.SYNTHESIS_TOKENS),
             extra=prompts_small.SAMPLING["synthesis"],
         )
+    system = "\n\n".join(text for text in (chair.seat.system, run.settings.system) if text)
     return Question(
         "synthesis",
-        synthesis_messages(prompt, texts, analysis, system=run.settings.system),
+        synthesis_messages(prompt, texts, analysis, system=system),
         SYNTHESIS_VERSION,
         temperature=chair.seat.temperature,
     )
@@ -59,43 +80,46 @@ def _question(
 
 async def _parsed(run: Run, chair: Chair, question: Question, schema: type[BaseModel]) -> None:
     """Ask for JSON of the schema: with `response_format` where it is taken, in words where not, repaired once."""
-    told = f"Answer with one JSON object of this schema and nothing else: {schema.model_json_schema()}"
-    wanted = response_format(re.sub(r"\W", "_", schema.__name__), _strict(schema.model_json_schema()))
-    asked = replace(question, response_format=wanted)
+    shape = schema.model_json_schema()
+    told = f"Answer with one JSON object of this schema and nothing else: {json.dumps(shape, ensure_ascii=False)}"
+    # A grammar for prose would forbid the braces.
+    extra = {name: value for name, value in question.extra.items() if name != "grammar"}
+    name = re.sub(r"\W", "_", schema.__name__, flags=re.ASCII)[:64]
+    asked = replace(question, extra=extra, response_format=response_format(name, _strict(shape)))
     try:
-        text = (await ask(run, chair, asked)).text
+        text = (await ask(run, chair, asked)).text.strip()
     except RequestRefused as exc:
-        if exc.status_code not in (400, 404, 422) or not ABOUT_FORMAT.search(str(exc)):
+        if exc.status_code not in (400, 404, 422, 501) or isinstance(exc, ContextOverflow):
             raise
-        asked = replace(question, round=2, messages=_told(question, told))
-        text = (await ask(run, chair, asked)).text
-    try:
-        return run.emit(AnswerReady(text.strip(), schema.model_validate(first_object(text))))
-    except ValueError as exc:
-        problem = _problem(exc)
+        asked = replace(asked, round=2, messages=_told(question, told), response_format=None)
+        text = (await ask(run, chair, asked)).text.strip()
+    problem = _fit(run, text, schema)
+    if not problem:
+        return
+    run.emit(AnswerReady(text))  # it is paid for: kept, whatever becomes of the second try
     messages = repair_messages(asked.messages, text, problem, told)
-    again = await _repaired(run, chair, replace(asked, round=asked.round + 1, messages=messages), schema)
-    if again is None:
-        run.emit(Warned(f"The answer does not fit {schema.__name__}: {problem} `parsed` is None."))
-    run.emit(again or AnswerReady(text.strip()))
-
-
-async def _repaired(
-    run: Run, chair: Chair, question: Question, schema: type[BaseModel]
-) -> AnswerReady | None:
-    """The second try; the first answer is paid for and stands if this one fails."""
     try:
-        text = (await ask(run, chair, question)).text
-        return AnswerReady(text.strip(), schema.model_validate(first_object(text)))
-    except (CallError, ValueError):
-        return None
+        again = (await ask(run, chair, replace(asked, round=asked.round + 1, messages=messages))).text.strip()
+        problem = _fit(run, again, schema)
+    except CallError as exc:
+        problem = str(exc)
+    if problem:
+        run.emit(Warned(f"The answer does not fit {schema.__name__}: {problem} `parsed` is None."))
 
 
-def _problem(exc: ValueError) -> str:
-    if isinstance(exc, ValidationError):
+def _fit(run: Run, text: str, schema: type[BaseModel]) -> str:
+    """Emit the answer with what the schema makes of it; else say what is wrong."""
+    try:
+        parsed = schema.model_validate_json(json.dumps(first_object(text, schema.model_fields)))
+    except ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}."
-    return str(exc)
+    except ValueError as exc:
+        return str(exc)
+    except Exception as exc:  # the schema is the user's: its validators may raise anything
+        return f"{type(exc).__name__}: {exc}."
+    run.emit(AnswerReady(text, parsed))
+    return ""
 
 
 def _told(question: Question, instruction: str) -> list[dict[str, Any]]:
@@ -103,15 +127,19 @@ def _told(question: Question, instruction: str) -> list[dict[str, Any]]:
     return [*before, {**last, "content": f"{last['content']}\n\n{instruction}"}]
 
 
-def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+def _strict(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The schema as strict servers want it: every object closed, every property required."""
+    closed = {key: _strict_part(value) for key, value in schema.items()}
     if schema.get("type") == "object" and "properties" in schema:
-        schema = {**schema, "additionalProperties": False, "required": list(schema["properties"])}
-    return {
-        key: _strict(value)
-        if isinstance(value, dict)
-        else [_strict(item) if isinstance(item, dict) else item for item in value]
-        if isinstance(value, list)
-        else value
-        for key, value in schema.items()
-    }
+        closed |= {"additionalProperties": False, "required": list(schema["properties"])}
+    return closed
+
+
+def _strict_part(value: Any) -> Any:
+    match value:
+        case dict():
+            return _strict(cast(dict[str, Any], value))
+        case list():
+            return [_strict_part(item) for item in cast(list[Any], value)]
+        case _:
+            return value

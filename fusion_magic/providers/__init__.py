@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -82,7 +83,7 @@ class ModelInfo:
 class Provider(Protocol):
     """What answers calls. `stream` raises a CallError; a stream that ends well has yielded a `finish`."""
 
-    def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+    def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Ask, and yield what comes; closing the iterator closes the connection."""
         ...
 
@@ -107,7 +108,7 @@ class Providers:
             self._client = ChatCompletions()
         return self._client
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Chunks from whoever answers for the request's endpoint."""
         from .scripted import installed
 
@@ -117,8 +118,9 @@ class Providers:
             answers = self.client.stream(await self._to_child(request))
         else:
             answers = self.client.stream(request)
-        async for chunk in answers:
-            yield chunk
+        async with aclosing(answers):  # else the connection stays open until the garbage collector comes by
+            async for chunk in answers:
+                yield chunk
 
     async def _to_child(self, request: ChatRequest) -> ChatRequest:
         from .local import start

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LocalModelError
-from ..settings import cache_dir
+from ..settings import cache_dir, local_model_name
 
 _GGUF_MAGIC = b"GGUF"
 _OWN_FILE = "or set FUSION_LOCAL_MODEL to a GGUF file of your own."
@@ -61,8 +61,7 @@ SMOLLM2 = Weights(
 
 def model_name() -> str:
     """`smollm2`, or the file stem of `FUSION_LOCAL_MODEL` if that is set."""
-    own = _own_file()
-    return own.stem if own else "smollm2"
+    return local_model_name()
 
 
 def find_weights() -> Path | None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from ..errors import CallError, KeyMissing
-from ..prices import Price
 from ..settings import Endpoint, cache_dir
 from . import ModelInfo, Providers
 from .scripted import installed
 
 DAY = 86_400.0
+# Variants that only choose among a model's endpoints; others, such as ":free", are models of their own.
+ROUTED = frozenset({"nitro", "floor", "exacto", "online"})
 
 
-async def catalogue(
-    endpoint: Endpoint, providers: Providers, *, max_age: float = DAY
-) -> tuple[ModelInfo, ...] | None:
+async def catalogue(endpoint: Endpoint, providers: Providers, *, max_age: float = DAY) -> tuple[ModelInfo, ...] | None:
     """The endpoint's models: from the cache if younger than `max_age` seconds, else asked anew.
 
     An endpoint that can't be asked leaves the old catalogue in force; None if there is none, or while a script
@@ -32,7 +32,7 @@ async def catalogue(
     if installed():
         return None
     path = _path(endpoint)
-    if _age(path) <= max_age and (cached := _load(path)):
+    if 0 <= _age(path) <= max_age and (cached := _load(path)):
         return cached
     try:
         models = await providers.models(endpoint)
@@ -44,9 +44,10 @@ async def catalogue(
 
 
 def find(models: Iterable[ModelInfo], slug: str) -> ModelInfo | None:
-    """The entry of a slug; a variant such as ":nitro" that is not listed has its model's entry."""
+    """The entry of a slug; a variant such as ":nitro", which is not listed, has its model's entry."""
     by_id = {model.id: model for model in models}
-    return by_id.get(slug) or by_id.get(slug.partition(":")[0])
+    model, _, variant = slug.partition(":")
+    return by_id.get(slug) or (by_id.get(model) if variant in ROUTED else None)
 
 
 def successors(models: Iterable[ModelInfo], slug: str, count: int = 3) -> list[str]:
@@ -81,28 +82,23 @@ def _age(path: Path) -> float:
 
 def _load(path: Path) -> tuple[ModelInfo, ...] | None:
     try:
-        entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return tuple(_model(entry) for entry in entries)
-    except (OSError, ValueError, TypeError, KeyError):
+        return _stored().validate_json(path.read_bytes())
+    except (OSError, ValueError):
         return None
 
 
-def _model(entry: dict[str, Any]) -> ModelInfo:
-    parameters = entry["parameters"]
-    known = {"price": Price(**entry["price"]), "parameters": None if parameters is None else frozenset(parameters)}
-    return ModelInfo(**{**entry, **known})
+@functools.cache
+def _stored() -> TypeAdapter[tuple[ModelInfo, ...]]:
+    return TypeAdapter(tuple[ModelInfo, ...])
 
 
 def _store(path: Path, models: tuple[ModelInfo, ...]) -> None:
     """Written beside and moved into place; a full disk or a read-only home costs only the cache."""
-    entries = [
-        asdict(model) | {"parameters": None if model.parameters is None else sorted(model.parameters)}
-        for model in models
-    ]
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(entries), encoding="utf-8")
+        beside.write_bytes(_stored().dump_json(models))
         beside.replace(path)
     except OSError:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, Generator
+from contextlib import aclosing, contextmanager, suppress
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import httpx
-from httpx_sse import EventSource, SSEError
+from httpx_sse import EventSource
 from pydantic import SecretStr
 
 from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, StreamBroken
-from ..keys import find_key
+from ..keys import find_key, require_sendable
 from ..prices import FREE, UNKNOWN, price_from_catalogue
 from ..settings import Endpoint
 from . import ChatRequest, Chunk, ModelInfo
 from .refusals import refusal, stream_refusal
-from .wire import ChunkReader
+from .wire import ChunkReader, as_count, as_list, as_object, as_text, error_in
 
 # Kept-alive connections: httpx looks at every idle one for each request, so a large pool is slower.
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -27,17 +29,20 @@ OPENROUTER_HEADERS = {
     "HTTP-Referer": "https://github.com/fusion-magic/fusion_magic",
     "X-OpenRouter-Title": "fusion_magic",
 }
-LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://0.0.0.0", "all://[::1]")
 ERROR_BODY_LIMIT = 65_536
+# Seconds that a server has to end a stream after its [DONE]; nearly always the end came in the same packet.
+END_OF_BODY = 0.1
 
 
 def require_key(endpoint: Endpoint) -> SecretStr | None:
     """The endpoint's key, or None where none is needed.
 
     Raises:
-        KeyMissing: the endpoint names an environment variable for its key and nothing was found.
+        KeyMissing: the endpoint names an environment variable for its key and nothing was found, or no key.
     """
     key = find_key(endpoint)
+    require_sendable(endpoint, key)
     if key is None and endpoint.key_env:
         raise KeyMissing(
             f"No key for {endpoint.name}: set {endpoint.key_env}, or type `%fusion login {endpoint.name}`; "
@@ -57,92 +62,119 @@ class ChatCompletions:
         # Proxies and certificates come from the environment, as httpx users expect; loopback goes direct.
         # Timeouts are the caller's: it knows first token from gap, which httpx does not.
         direct: dict[str, httpx.AsyncBaseTransport | None] = {} if transport else dict.fromkeys(LOOPBACK)
-        self._http = httpx.AsyncClient(transport=transport, mounts=direct, limits=LIMITS, timeout=None)
+        self._no_way_out = ""
+        try:
+            self._http = httpx.AsyncClient(transport=transport, mounts=direct, limits=LIMITS, timeout=None)
+        except (ImportError, ValueError, OSError, httpx.InvalidURL) as exc:
+            # A proxy or certificate that can't be used must not stop the embedded model or a server of one's own.
+            self._no_way_out = _reason(exc)
+            self._http = httpx.AsyncClient(limits=LIMITS, timeout=None, trust_env=False)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._http.aclose()
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
-        """Ask, and yield what comes. Raises a CallError, or StreamBroken if the end is missing."""
-        key = request.key or require_key(request.endpoint)
-        with translated(request.name, request.endpoint):
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        """Ask, and yield what comes. Raises KeyMissing or a CallError; StreamBroken if the end is missing."""
+        endpoint, key = request.endpoint, request.key or require_key(request.endpoint)
+        self._check_way_out(request.name, endpoint)
+        with translated(request.name, endpoint):
             async with self._http.stream(
                 "POST",
-                f"{request.endpoint.base_url}/chat/completions",
+                f"{endpoint.base_url}/chat/completions",
                 json=body_of(request),
-                headers=headers_of(request.endpoint, key),
+                headers=headers_of(endpoint, key),
                 timeout=httpx.Timeout(None, connect=request.connect_timeout),
             ) as response:
                 if response.status_code != 200:
                     raise refusal(request, response.status_code, response.headers, await _start_of(response), key)
-                async for chunk in self._chunks(request, response, key):
-                    yield chunk
-
-    async def _chunks(
-        self, request: ChatRequest, response: httpx.Response, key: SecretStr | None
-    ) -> AsyncIterator[Chunk]:
-        reader = ChunkReader()
-        if "application/json" in response.headers.get("content-type", ""):
-            data = _json(await response.aread(), request)
-            if "error" in data:
-                raise stream_refusal(request, data, key)
-            yield reader.whole(data)
-        else:
-            try:
-                async for event in EventSource(response).aiter_sse():
-                    if event.data == "[DONE]":
-                        break
-                    data = _json(event.data, request)
-                    if data.get("error"):
-                        if reader.finished:  # a complaint after the complete answer takes nothing away
-                            break
-                        raise stream_refusal(request, data, key)
-                    if chunk := reader.read(data):
+                async with aclosing(_chunks(request, response, key)) as chunks:
+                    async for chunk in chunks:
                         yield chunk
-            except (httpx.TransportError, SSEError):
-                if not reader.finished:
-                    raise
-        if not reader.finished:
-            raise StreamBroken(
-                f"{request.name}: the stream ended before the answer did; it was not taken for a whole one.",
-                retryable=True,
-            )
 
     async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
         """The endpoint's /models. Raises CallError or KeyMissing."""
         data = await self.get(endpoint, "/models")
-        free = FREE if endpoint.costs_nothing else UNKNOWN
-        return tuple(
-            ModelInfo(
-                id=str(entry["id"]),
-                name=str(entry.get("name") or ""),
-                context=entry.get("context_length") or (entry.get("meta") or {}).get("n_ctx"),
-                price=price_from_catalogue(entry["pricing"]) if entry.get("pricing") else free,
-                parameters=_parameters(entry),
-                created=int(entry.get("created") or 0),
-            )
-            for entry in data.get("data") or ()
-            if entry.get("id")
-        )
+        listed = [as_object(entry) for entry in as_list(data.get("data"))]
+        return tuple(_model_info(entry, endpoint) for entry in listed if as_text(entry.get("id")))
 
     async def get(self, endpoint: Endpoint, path: str, timeout: float = 10.0) -> dict[str, Any]:
         """GET a JSON object of the endpoint within `timeout` seconds. Raises CallError or KeyMissing."""
         key = find_key(endpoint)
-        name = f"{endpoint.name}{path}"
-        with translated(name, endpoint):
-            response = await self._http.get(
-                endpoint.base_url + path, headers=headers_of(endpoint, key), timeout=timeout
-            )
-            request = ChatRequest(endpoint, path.strip("/"), (), 1)
+        require_sendable(endpoint, key)
+        request = ChatRequest(endpoint, path.strip("/"), (), 1)
+        self._check_way_out(request.name, endpoint)
+        with translated(request.name, endpoint):
+            async with asyncio.timeout(timeout):  # httpx's own clock starts anew with every byte
+                url, headers = endpoint.base_url + path, headers_of(endpoint, key)
+                response = await self._http.get(url, headers=headers, timeout=timeout)
             if response.status_code != 200:
                 raise refusal(request, response.status_code, response.headers, response.content, key)
             return _json(response.content, request)
 
+    def _check_way_out(self, name: str, endpoint: Endpoint) -> None:
+        if self._no_way_out and not endpoint.is_loopback:
+            raise EndpointUnreachable(
+                f"{name}: the environment's proxy or certificate settings can't be used ({self._no_way_out})."
+            )
 
-def _parameters(entry: dict[str, Any]) -> frozenset[str] | None:
-    listed = entry.get("supported_parameters")
-    return frozenset(listed) if isinstance(listed, list) else None
+
+async def _chunks(request: ChatRequest, response: httpx.Response, key: SecretStr | None) -> AsyncGenerator[Chunk, None]:
+    """The chunks of a 200: an event stream, or one JSON body where the server does not stream."""
+    reader, kind = ChunkReader(), response.headers.get("content-type", "").lower()
+    if "html" in kind:
+        raise StreamBroken(f"{request.name}: a web page came instead of an answer; base_url usually ends in /v1.")
+    response.encoding = "utf-8-sig"  # event streams are UTF-8 whatever the header says, perhaps with a mark
+    objects = _whole_body(request, response) if "json" in kind else _events(request, response)
+    try:
+        async with aclosing(objects):
+            async for data in objects:
+                if error := error_in(data):
+                    raise stream_refusal(request, error, key)
+                if chunk := reader.read(data):
+                    yield chunk
+    except (httpx.HTTPError, CallError):
+        if not reader.finished:  # a complaint after the complete answer takes nothing away
+            raise
+    if not reader.finished:
+        what = "the provider broke off the answer" if reader.broken_off else "the stream ended before the answer did"
+        raise StreamBroken(f"{request.name}: {what}; it was not taken for a whole one.", retryable=True)
+
+
+async def _whole_body(request: ChatRequest, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
+    yield _json(await response.aread(), request)
+
+
+async def _events(request: ChatRequest, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
+    """The objects of an event stream, up to its [DONE]."""
+    response.headers["content-type"] = "text/event-stream"  # gateways say text/plain, or nothing
+    async with aclosing(EventSource(response).aiter_sse()) as events:
+        async for event in events:
+            said = event.data.strip()
+            if said == "[DONE]":
+                break
+            if said:  # once an event had an id, httpx-sse makes an empty event of each comment
+                yield _json(said, request)
+        # A response that is read to its end leaves its connection to the next call.
+        with suppress(TimeoutError, httpx.HTTPError):
+            async with asyncio.timeout(END_OF_BODY):
+                async for _ in events:
+                    pass
+
+
+def _model_info(entry: dict[str, Any], endpoint: Endpoint) -> ModelInfo:
+    pricing = as_object(entry.get("pricing"))
+    free = FREE if endpoint.costs_nothing else UNKNOWN
+    context = as_count(entry.get("context_length")) or as_count(as_object(entry.get("meta")).get("n_ctx"))
+    named: object = entry.get("supported_parameters")
+    return ModelInfo(
+        id=as_text(entry["id"]),
+        name=as_text(entry.get("name")),
+        context=context or None,
+        price=price_from_catalogue(pricing) if pricing else free,
+        parameters=frozenset(map(as_text, as_list(named))) if isinstance(named, list) else None,
+        created=as_count(entry.get("created")),
+    )
 
 
 def body_of(request: ChatRequest) -> dict[str, Any]:
@@ -179,54 +211,58 @@ def _openrouter_body(request: ChatRequest) -> dict[str, Any]:
 def headers_of(endpoint: Endpoint, key: SecretStr | None) -> dict[str, str]:
     """Headers of a request; OpenRouter's own go to OpenRouter only."""
     headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    if endpoint.is_local:
+        # The embedded server closes some kept-alive connections just as they are used again: 3 % of calls failed.
+        headers |= {"Connection": "close"}
     return headers | OPENROUTER_HEADERS if endpoint.is_openrouter else headers
 
 
 def _json(data: str | bytes, request: ChatRequest) -> dict[str, Any]:
     try:
-        parsed = json.loads(data)
-    except ValueError as exc:
+        parsed: object = json.loads(data)
+    except (ValueError, RecursionError) as exc:
         raise StreamBroken(f"{request.name}: the server sent something that is not JSON.", retryable=True) from exc
     if not isinstance(parsed, dict):
         raise StreamBroken(f"{request.name}: the server sent JSON that is no object.", retryable=True)
-    return parsed
+    return cast("dict[str, Any]", parsed)
 
 
 async def _start_of(response: httpx.Response) -> bytes:
-    """The beginning of an error body: enough to read, whatever a proxy sends."""
+    """The beginning of an error body: enough to read, whatever a proxy sends; a torn one leaves the status."""
     start = b""
-    async for piece in response.aiter_bytes():
-        start += piece
-        if len(start) > ERROR_BODY_LIMIT:
-            break
+    with suppress(httpx.HTTPError):
+        async for piece in response.aiter_bytes():
+            start += piece
+            if len(start) > ERROR_BODY_LIMIT:
+                break
     return start
 
 
 @contextmanager
-def translated(name: str, endpoint: Endpoint) -> Iterator[None]:
+def translated(name: str, endpoint: Endpoint) -> Generator[None]:
     """Where httpx's exceptions become ours; the only place."""
     try:
         yield
-    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, SSEError) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError) as exc:
         raise _translate(exc, name, endpoint) from exc
 
 
 def _translate(exc: Exception, name: str, endpoint: Endpoint) -> CallError:
-    host = httpx.URL(endpoint.base_url).netloc.decode(errors="replace").rpartition("@")[2]
+    host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
     match exc:
         case httpx.ConnectTimeout():
             return CallTimeout(f"{name}: no connection to {host} in time.", retryable=True)
-        case httpx.TimeoutException():
+        case httpx.TimeoutException() | TimeoutError():
             return CallTimeout(f"{name}: {host} did not answer in time.", retryable=True)
         case httpx.ConnectError() | httpx.ProxyError():
             text = f"{name}: {host} can't be reached ({_reason(exc)}); {start_hint(endpoint)}"
             return EndpointUnreachable(text, retryable=True)
-        case SSEError():
-            return StreamBroken(f"{name}: {host} did not answer with a stream of events.")
-        case httpx.TransportError():
-            return StreamBroken(f"{name}: the connection to {host} broke.", retryable=True)
-        case _:
+        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError() | httpx.InvalidURL():
             return EndpointUnreachable(f"{name}: {host} can't be asked ({_reason(exc)}).")
+        case httpx.DecodingError():
+            return StreamBroken(f"{name}: {host} sent a compressed answer that can't be unpacked.", retryable=True)
+        case _:
+            return StreamBroken(f"{name}: the connection to {host} broke.", retryable=True)
 
 
 def _reason(exc: Exception) -> str:
@@ -238,4 +274,3 @@ def start_hint(endpoint: Endpoint) -> str:
     if endpoint.is_loopback:
         return f"is the {endpoint.name} server running?"
     return "check the address, the network and the proxy settings."
-

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -20,12 +22,17 @@ from ..errors import (
     RequestRefused,
 )
 from ..keys import redact
+from ..settings import Endpoint
 from . import ChatRequest
+from .wire import as_list, as_object
 
-RETRYABLE = frozenset({408, 409, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 OVERFLOW = re.compile(
-    r"context[_ ](length|size|window)|maximum context|exceed_context_size|too many tokens", re.IGNORECASE
+    r"context[_ ](length|size|window)|maximum context|exceed_context_size|prompt is too long|token_limit_exceeded"
+    r"|too many tokens|exceeds the maximum number of tokens",
+    re.IGNORECASE,
 )
+UNKNOWN_MODEL = re.compile(r"not a valid model|model_not_found", re.IGNORECASE)
+NO_PRIVATE_ENDPOINT = re.compile(r"privacy|data policy|no endpoints|zdr|constraint_filtered", re.IGNORECASE)
 MESSAGE_LIMIT = 300
 KINDS: dict[int, type[RequestRefused]] = {
     401: NotAuthorized,
@@ -34,12 +41,39 @@ KINDS: dict[int, type[RequestRefused]] = {
     404: ModelNotFound,
     429: RateLimited,
 }
+# What a word in a stream's error stands for: OpenRouter's error types and OpenAI's codes. A word that is not here
+# is the server's or the provider's trouble, and asking again may help.
+WORDS = {
+    "context_length_exceeded": 400,
+    "max_tokens_exceeded": 400,
+    "token_limit_exceeded": 400,
+    "string_too_long": 400,
+    "invalid_request": 400,
+    "invalid_request_error": 400,
+    "invalid_prompt": 400,
+    "authentication": 401,
+    "authentication_error": 401,
+    "invalid_api_key": 401,
+    "payment_required": 402,
+    "insufficient_quota": 402,
+    "permission_denied": 403,
+    "content_policy_violation": 403,
+    "refusal": 403,
+    "not_found": 404,
+    "model_not_found": 404,
+    "timeout": 408,
+    "precondition_failed": 412,
+    "payload_too_large": 413,
+    "unprocessable": 422,
+    "rate_limit_exceeded": 429,
+    "server": 500,
+    "server_error": 500,
+    "provider_unavailable": 502,
+    "provider_overloaded": 503,
+}
 NEXT = {
-    400: "",
-    401: "Check the key: `%fusion doctor`, or `%fusion login` for a new one.",
     402: "Add credit to the account, or lower --max-tokens.",
     403: "The key or the region may not use this model.",
-    404: "`%fusion models WORD` finds the model's present name.",
     413: "Shorten the prompt.",
     429: "Wait a little, or lower the number of runs at a time.",
 }
@@ -49,60 +83,110 @@ def refusal(
     request: ChatRequest, status: int, headers: Mapping[str, str], body: bytes, key: SecretStr | None
 ) -> RequestRefused:
     """The error for a response with an error status."""
+    if 300 <= status < 400:
+        return _redirected(request, status, headers.get("location", ""))
     error = _error_object(body)
     return _build(request, status, error, key, _retry_after(headers, error))
 
 
-def stream_refusal(request: ChatRequest, data: dict[str, Any], key: SecretStr | None) -> RequestRefused:
-    """The error for an `error` object inside a stream or a 200 body; its code is a number or a word."""
-    error = data["error"] if isinstance(data["error"], dict) else {"message": str(data["error"])}
-    code = error.get("code")
-    status = code if isinstance(code, int) and 400 <= code < 600 else 502
-    return _build(request, status, error, key, _retry_after({}, error))
+def stream_refusal(request: ChatRequest, error: object, key: SecretStr | None) -> RequestRefused:
+    """The error for what a stream or a 200 body reports as `error`; its code is a number or a word."""
+    told = as_object(error) or {"message": str(error)}
+    return _build(request, _status(told), told, key, _retry_after({}, told))
+
+
+def is_retryable(status: int) -> bool:
+    """Whether asking again may help: 408, 409, 429 and the server's own trouble."""
+    return status in (408, 409, 429) or 500 <= status < 600
+
+
+def _status(error: dict[str, Any]) -> int:
+    for word in (error.get("code"), error.get("http_status"), *_words(error)):
+        if isinstance(word, str) and word.lower() in WORDS:
+            return WORDS[word.lower()]
+        if str(word).isdecimal() and 400 <= int(str(word)) < 600:
+            return int(str(word))
+    return 502
+
+
+def _redirected(request: ChatRequest, status: int, location: str) -> RequestRefused:
+    """A redirect is not followed: the key would go along."""
+    try:
+        to = urlsplit(location).hostname
+    except ValueError:
+        to = None
+    where = f" to {_plain(to)}" if to else ""
+    told = f"{request.name} answered {status}, a redirect{where}, which is not followed"
+    return RequestRefused(f"{told}; put the right address in base_url.", status_code=status)
 
 
 def _build(
     request: ChatRequest, status: int, error: dict[str, Any], key: SecretStr | None, wait: float | None
 ) -> RequestRefused:
-    said = redact(_message(error), key)
-    kind = KINDS.get(status, RequestRefused)
-    hint = NEXT.get(status, "")
-    if status in (400, 413, 422) and _is_overflow(error):
-        kind, hint = ContextOverflow, "Shorten the prompt, or choose a model with a longer context."
-    if request.private and status in (400, 403, 404):
-        hint = "No endpoint that keeps and trains on nothing serves this model; drop --private or choose another."
+    said = _shortened(redact(_message(error), key))
+    kind, hint = _kind_and_hint(request, status, error)
     text = f"{request.name} answered {status}" + (f": {said}" if said else "") + "."
-    return kind(
-        f"{text} {hint}".strip(), status_code=status, retryable=status in RETRYABLE, retry_after=wait
-    )
+    again = is_retryable(status) and as_object(error.get("availability")).get("retryable") is not False
+    return kind(f"{text} {hint}".strip(), status_code=status, retryable=again, retry_after=wait)
+
+
+def _kind_and_hint(request: ChatRequest, status: int, error: dict[str, Any]) -> tuple[type[RequestRefused], str]:
+    words = " ".join(_words(error))
+    if status in (400, 413, 422) and OVERFLOW.search(words):
+        return ContextOverflow, "Shorten the prompt, or choose a model with a longer context."
+    kind = KINDS.get(status, RequestRefused)
+    if request.private and status in (400, 403, 404) and NO_PRIVATE_ENDPOINT.search(words):
+        return kind, "No endpoint that keeps and trains on nothing serves this model; drop --private or choose another."
+    if status == 404 or (status == 400 and UNKNOWN_MODEL.search(words)):
+        return ModelNotFound, _present_name(request.endpoint)
+    if status == 401:
+        return kind, f"Check the key: `%fusion doctor`, or `%fusion login {request.endpoint.name}` for a new one."
+    return kind, NEXT.get(status, "")
+
+
+def _present_name(endpoint: Endpoint) -> str:
+    if endpoint.is_openrouter:
+        return "`%fusion models WORD` finds the model's present name."
+    return "Check that the server has this model, and its base_url, which usually ends in /v1."
 
 
 def _error_object(body: bytes) -> dict[str, Any]:
     try:
-        data = json.loads(body)
-    except ValueError:
+        data: object = json.loads(body)
+    except (ValueError, RecursionError):
         return {}  # an HTML page of a proxy says nothing that belongs into a sentence
-    error = data.get("error", data) if isinstance(data, dict) else {}
-    return error if isinstance(error, dict) else {"message": str(error)}
+    told = as_object(next(iter(as_list(data)), None)) or as_object(data)  # Google wraps its error in a list
+    error: object = told.get("error") or told.get("detail") or told
+    return as_object(error) or {"message": error if isinstance(error, str) else ""}
+
+
+def _plain(text: str) -> str:
+    """`text` on one line, without characters that steer a terminal."""
+    return "".join(letter for letter in " ".join(text.split()) if letter.isprintable())
 
 
 def _message(error: dict[str, Any]) -> str:
-    said = " ".join(str(error.get("message") or "").split()).rstrip(".")
-    raw = (error.get("metadata") or {}).get("raw") if isinstance(error.get("metadata"), dict) else None
+    said = _plain(str(error.get("message") or "")).rstrip(".")
+    raw = as_object(error.get("metadata")).get("raw")
     if isinstance(raw, str) and said.lower() == "provider returned error":
-        said = f"{said}: {' '.join(raw.split())}"
+        said = f"{said}: {_plain(raw)}"
+    return said
+
+
+def _shortened(said: str) -> str:
     return said if len(said) <= MESSAGE_LIMIT else said[:MESSAGE_LIMIT] + "…"
 
 
-def _is_overflow(error: dict[str, Any]) -> bool:
-    metadata = error.get("metadata") if isinstance(error.get("metadata"), dict) else {}
-    words = (error.get("code"), error.get("type"), (metadata or {}).get("error_type"), error.get("message"))
-    return any(OVERFLOW.search(str(word)) for word in words if word)
+def _words(error: dict[str, Any]) -> list[str]:
+    """Everything in an error that may say what it is about, its exact words first."""
+    metadata, availability = as_object(error.get("metadata")), as_object(error.get("availability"))
+    exact = (error.get("code"), error.get("error_type"), metadata.get("error_type"), availability.get("code"))
+    loose = (error.get("type"), error.get("message"), metadata.get("raw"))
+    return [str(word) for word in (*exact, *loose) if word]
 
 
 def _retry_after(headers: Mapping[str, str], error: dict[str, Any]) -> float | None:
-    availability = error.get("availability") if isinstance(error.get("availability"), dict) else {}
-    for value in (headers.get("retry-after"), (availability or {}).get("retry_after")):
+    for value in (headers.get("retry-after"), as_object(error.get("availability")).get("retry_after")):
         if value is not None and (seconds := _seconds(str(value))) is not None:
             return seconds
     return None
@@ -111,10 +195,14 @@ def _retry_after(headers: Mapping[str, str], error: dict[str, Any]) -> float | N
 def _seconds(value: str) -> float | None:
     """Retry-After in seconds; the header is a number or a date."""
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
     except ValueError:
-        pass
+        return _until(value)
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _until(date: str) -> float | None:
     try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+        return max(0.0, (parsedate_to_datetime(date) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
         return None

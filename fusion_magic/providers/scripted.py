@@ -9,8 +9,9 @@ While a script is installed it answers every call of every endpoint and nothing 
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -79,12 +80,12 @@ class Script:
         if self in _installed:
             _installed.remove(self)
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """The scripted chunks. Raises CallError as the script says."""
         self.requests.append(request)
         line = self._line(request)
         if line.error and not line.text:
-            raise line.error
+            raise copy.copy(line.error)  # each call has its own: callers write into it
         served = line.served or request.model
         await asyncio.sleep(line.first_token)
         if line.reasoning:
@@ -93,7 +94,7 @@ class Script:
             yield Chunk(text=piece, served=served)
             await asyncio.sleep(line.gap)
         if line.error:
-            raise line.error
+            raise copy.copy(line.error)
         if line.finish is None:
             raise StreamBroken(f"{request.name}: the stream ended before the answer did.", retryable=True)
         yield Chunk(finish=line.finish, usage=line.usage, cost=line.cost, served=served, sources=line.sources)
@@ -105,11 +106,15 @@ class Script:
         raise CallError(f"{request.name}: the script has no line for this model or the {request.stage}.")
 
     def _next(self, key: str, answer: Answer, request: ChatRequest) -> Scripted:
-        if isinstance(answer, Sequence) and not isinstance(answer, str):
-            asked = self._asked.get(key, 0)
-            self._asked[key] = asked + 1
-            return answer[min(asked, len(answer) - 1)]
-        return answer(request) if callable(answer) else answer
+        if callable(answer):
+            return answer(request)
+        if isinstance(answer, str) or not isinstance(answer, Sequence):
+            return answer
+        if not answer:
+            raise CallError(f'{request.name}: the script\'s list for "{key}" is empty.')
+        asked = self._asked.get(key, 0)
+        self._asked[key] = asked + 1
+        return answer[min(asked, len(answer) - 1)]
 
 
 def _as_line(scripted: Scripted) -> Line:

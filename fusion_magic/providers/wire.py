@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+import json
+import math
+from typing import Any, cast
 
+from ..prices import amount
 from ..results import Source, Usage
 from . import Chunk, ToolCall
 
 OPEN, CLOSE = "<think>", "</think>"
+# Words outside OpenAI's vocabulary: vLLM and SGLang say "abort" of an answer that is not whole.
+FINISHES = {"abort": "error", "max_tokens": "length"}
+
+
+def as_object(value: object) -> dict[str, Any]:
+    """A JSON object; anything else counts as an empty one."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """A JSON array; anything else counts as an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
+def as_text(value: object) -> str:
+    """A JSON string without halves of characters; anything else counts as an empty one."""
+    return _whole(value) if isinstance(value, str) else ""
+
+
+def as_count(value: object) -> int:
+    """A number of tokens; anything else counts as 0."""
+    return int(value) if isinstance(value, int | float) and math.isfinite(value) and value > 0 else 0
+
+
+def _whole(text: str) -> str:
+    """`text` with surrogate pairs joined and lone ones replaced: they can be neither sent nor saved."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+class CharacterJoiner:
+    r"""Joins a character that a server cut into two chunks, as "\ud83e" and "\udd8a"."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, piece: str) -> str:
+        """The characters that are whole by now."""
+        piece, self._half = self._half + piece, ""
+        if piece and "\ud800" <= piece[-1] <= "\udbff":
+            piece, self._half = piece[:-1], piece[-1]
+        return _whole(piece)
+
+    def flush(self) -> str:
+        """What is left of a character whose other half never came."""
+        half, self._half = self._half, ""
+        return _whole(half)
 
 
 class ThinkSplitter:
@@ -22,6 +74,8 @@ class ThinkSplitter:
         """(text, reasoning) that are certain by now."""
         if self._state == "text" or not piece:
             return piece, ""
+        if self._state == "after":
+            return self._begin(piece), ""
         self._held += piece
         return self._decide()
 
@@ -35,12 +89,19 @@ class ThinkSplitter:
             self._state, self._held = "thinking", begun.removeprefix(OPEN)
         before, found, after = self._held.partition(CLOSE)
         if found:
-            self._state, self._held = "text", ""
-            return after.lstrip("\n"), before
+            self._state, self._held = "after", ""
+            return self._begin(after), before
         # The last characters may be the beginning of the closing tag.
-        sure = len(self._held) - len(CLOSE) + 1
-        reasoning, self._held = self._held[: max(sure, 0)], self._held[max(sure, 0) :]
+        sure = max(len(self._held) - len(CLOSE) + 1, 0)
+        reasoning, self._held = self._held[:sure], self._held[sure:]
         return "", reasoning
+
+    def _begin(self, piece: str) -> str:
+        """The text after the thought, without the line breaks between the two."""
+        text = piece.lstrip("\n")
+        if text:
+            self._state = "text"
+        return text
 
     def _release(self) -> str:
         self._state, held, self._held = "text", self._held, ""
@@ -52,98 +113,153 @@ class ThinkSplitter:
         return ("", held) if thinking else (held, "")
 
 
+class ToolCallJoiner:
+    """Puts tool calls together from their deltas."""
+
+    def __init__(self) -> None:
+        self._calls: list[dict[str, str]] = []
+        self._by_index: dict[int, dict[str, str]] = {}
+
+    def feed(self, deltas: list[Any]) -> None:
+        """Take in the `tool_calls` of one delta."""
+        for position, delta in enumerate(map(as_object, deltas)):
+            index, given = delta.get("index"), as_text(delta.get("id"))
+            call = self._call(index if isinstance(index, int) else position, given)
+            function = as_object(delta.get("function"))
+            call["id"] = call["id"] or given
+            call["name"] = call["name"] or as_text(function.get("name"))
+            arguments = function.get("arguments")
+            call["arguments"] += json.dumps(arguments) if isinstance(arguments, dict) else as_text(arguments)
+
+    def _call(self, index: int, given: str) -> dict[str, str]:
+        known = self._by_index.get(index)
+        # Some servers give every call the index 0, or none: a new id begins a new call.
+        if known is None or (given and known["id"] and given != known["id"]):
+            known = self._by_index[index] = {"id": "", "name": "", "arguments": ""}
+            self._calls.append(known)
+        return known
+
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls so far, in the order they began."""
+        return tuple(ToolCall(**call) for call in self._calls)
+
+
 class ChunkReader:
-    """Turns one call's wire objects into chunks; `finished` once a finish reason has come."""
+    """Turns one call's wire objects into chunks.
+
+    Attributes:
+        finished: a finish reason has come, so the answer is whole (or at its limit, or filtered).
+        broken_off: the server says that it broke the answer off.
+    """
 
     def __init__(self) -> None:
         self.finished = False
+        self.broken_off = False
         self._split = ThinkSplitter()
-        self._calls: dict[int, dict[str, str]] = {}
+        self._text, self._thought = CharacterJoiner(), CharacterJoiner()
+        self._tools = ToolCallJoiner()
 
     def read(self, data: dict[str, Any]) -> Chunk | None:
-        """The chunk in a `chat.completion.chunk`, or None if it brings nothing."""
-        choices = data.get("choices") or ()
+        """The chunk in a `chat.completion.chunk` or a whole `chat.completion`, or None if it brings nothing."""
+        choices = as_list(data.get("choices"))
         if not choices:
             return _usage_chunk(data)
-        choice = choices[0] or {}
-        return self._chunk(data, choice, choice.get("delta") or {})
-
-    def whole(self, data: dict[str, Any]) -> Chunk:
-        """The chunk in a `chat.completion` that came in one piece."""
-        choice = (data.get("choices") or [{}])[0] or {}
-        return self._chunk(data, choice, choice.get("message") or {})
+        choice = as_object(choices[0])
+        return self._chunk(data, choice, as_object(choice.get("delta" if "delta" in choice else "message")))
 
     def _chunk(self, data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> Chunk:
-        finish = choice.get("finish_reason")
-        self._add_tool_calls(delta.get("tool_calls") or ())
-        text, thought = self._split.feed(_text(delta.get("content")))
-        reasoning = _reasoning(delta)
+        finish = _finish(choice.get("finish_reason"))
+        self._tools.feed(as_list(delta.get("tool_calls")))
+        text, thought = self._split.feed(self._text.feed(_text(delta)))
+        reasoning = self._thought.feed(_reasoning(delta)) + thought
         if finish:
-            self.finished = True
+            self.finished, self.broken_off = finish != "error", finish == "error"
+            more, late = self._split.feed(self._text.flush())
             rest, unclosed = self._split.flush()
-            text, thought = text + rest, thought + unclosed
+            text, reasoning = text + more + rest, reasoning + late + unclosed + self._thought.flush()
         return Chunk(
             text=text,
-            reasoning=reasoning + thought,
-            served=data.get("model"),
-            request_id=data.get("id"),
+            reasoning=reasoning,
+            served=as_text(data.get("model")) or None,
+            request_id=as_text(data.get("id")) or None,
             finish=finish,
             usage=_usage(data),
             cost=_cost(data),
-            sources=_sources(delta.get("annotations") or ()),
-            tool_calls=self._tool_calls() if finish else (),
+            sources=_sources(as_list(delta.get("annotations"))),
+            tool_calls=self._tools.calls() if finish else (),
         )
 
-    def _add_tool_calls(self, deltas: Iterable[dict[str, Any]]) -> None:
-        for position, delta in enumerate(deltas):
-            call = self._calls.setdefault(delta.get("index", position), {"id": "", "name": "", "arguments": ""})
-            function = delta.get("function") or {}
-            call["id"] = call["id"] or delta.get("id") or ""
-            call["name"] = call["name"] or function.get("name") or ""
-            call["arguments"] += function.get("arguments") or ""
 
-    def _tool_calls(self) -> tuple[ToolCall, ...]:
-        return tuple(ToolCall(**self._calls[index]) for index in sorted(self._calls))
+def error_in(data: dict[str, Any]) -> object:
+    """The error that an event or a body reports, or None; `"error": null` is none."""
+    if data.get("error"):
+        return data["error"]
+    if data.get("object") == "error":  # vLLM's older form
+        return data
+    choice = as_object(next(iter(as_list(data.get("choices"))), None))
+    return choice.get("error") if choice.get("finish_reason") == "error" else None
 
 
-def _text(content: Any) -> str:
-    """Content as a string; a few servers send a list of parts."""
+def _finish(value: object) -> str | None:
+    word = as_text(value)
+    return FINISHES.get(word, word) or None
+
+
+def _text(delta: dict[str, Any]) -> str:
+    """Content as a string; a few servers send a list of parts, and a refusal is an answer in words."""
+    content: object = delta.get("content")
     if isinstance(content, list):
-        return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else ""
+        parts = (as_object(part).get("text") for part in as_list(delta["content"]))
+        content = "".join(part for part in parts if isinstance(part, str))
+    said = content or delta.get("refusal")
+    return said if isinstance(said, str) else ""
 
 
 def _reasoning(delta: dict[str, Any]) -> str:
-    plain = delta.get("reasoning") or delta.get("reasoning_content")
-    if isinstance(plain, str):
-        return plain
-    details = delta.get("reasoning_details") or ()
-    return "".join(part.get("text") or part.get("summary") or "" for part in details if isinstance(part, dict))
+    for name in ("reasoning", "reasoning_content"):
+        if (plain := delta.get(name)) and isinstance(plain, str):
+            return plain
+    details = map(as_object, as_list(delta.get("reasoning_details")))
+    parts = (part.get("text") or part.get("summary") for part in details)
+    return "".join(part for part in parts if isinstance(part, str))
 
 
 def _usage_chunk(data: dict[str, Any]) -> Chunk | None:
-    usage = _usage(data)
-    return Chunk(usage=usage, cost=_cost(data), served=data.get("model"), request_id=data.get("id")) if usage else None
+    usage, cost = _usage(data), _cost(data)
+    if usage is None and cost is None:
+        return None
+    served, request_id = as_text(data.get("model")) or None, as_text(data.get("id")) or None
+    return Chunk(usage=usage, cost=cost, served=served, request_id=request_id)
 
 
 def _usage(data: dict[str, Any]) -> Usage | None:
-    usage = data.get("usage")
-    if not isinstance(usage, dict):
+    usage = as_object(data.get("usage"))
+    if not any(isinstance(usage.get(name), int | float) for name in ("prompt_tokens", "completion_tokens")):
         return None
-    given, written = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    given, written = as_object(usage.get("prompt_tokens_details")), as_object(usage.get("completion_tokens_details"))
     return Usage(
-        prompt_tokens=usage.get("prompt_tokens") or 0,
-        completion_tokens=usage.get("completion_tokens") or 0,
-        reasoning_tokens=written.get("reasoning_tokens") or 0,
-        cached_tokens=given.get("cached_tokens") or 0,
+        prompt_tokens=as_count(usage.get("prompt_tokens")),
+        completion_tokens=as_count(usage.get("completion_tokens")),
+        reasoning_tokens=as_count(written.get("reasoning_tokens")),
+        cached_tokens=as_count(given.get("cached_tokens")),
     )
 
 
 def _cost(data: dict[str, Any]) -> float | None:
-    cost = (data.get("usage") or {}).get("cost")
-    return float(cost) if isinstance(cost, int | float) else None
+    """US dollars; with a key of one's own at the provider, what the provider charges is added."""
+    usage = as_object(data.get("usage"))
+    cost = amount(usage.get("cost"))
+    if cost is None or usage.get("is_byok") is not True:
+        return cost
+    upstream = amount(as_object(usage.get("cost_details")).get("upstream_inference_cost"))
+    return None if upstream is None else cost + upstream
 
 
-def _sources(annotations: Iterable[Any]) -> tuple[Source, ...]:
-    cited = (item.get("url_citation") or item for item in annotations if isinstance(item, dict))
-    return tuple(Source(url=item["url"], title=item.get("title") or "") for item in cited if item.get("url"))
+def _sources(annotations: list[Any]) -> tuple[Source, ...]:
+    """Citations, nested as OpenRouter sends them or flat; only web addresses are links."""
+    items = map(as_object, annotations)
+    cited = [as_object(item.get("url_citation")) or item for item in items]
+    found = ((as_text(item.get("url")), as_text(item.get("title"))) for item in cited)
+    return tuple(
+        Source(url=url, title=title) for url, title in found if url.lower().startswith(("http://", "https://"))
+    )

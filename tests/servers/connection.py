@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from dataclasses import dataclass
@@ -137,7 +138,9 @@ async def listen(handle) -> asyncio.Server:
     loop = asyncio.get_running_loop()
 
     async def connected(reader: _WatchedReader, writer: asyncio.StreamWriter) -> None:
-        await handle(Connection(reader, writer))
+        # asyncio's own callback complains about a connection task that ends cancelled, as at the server's stop.
+        with contextlib.suppress(asyncio.CancelledError):
+            await handle(Connection(reader, writer))
 
     def protocol() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(_WatchedReader(loop), connected, loop=loop)

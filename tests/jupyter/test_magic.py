@@ -1,0 +1,478 @@
+"""`%%fusion` in a shell without a kernel: what each flag changes, what the cell leaves, and how it fails."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fusion_magic import Line, Panel, PanelFailed, Settings, scripted
+from fusion_magic.errors import CallError, KeyMissing, RequestRefused, SettingsError, UnknownModel, UnknownPanel
+from fusion_magic.providers import ChatRequest
+from fusion_magic.providers.scripted import Script
+from fusion_magic.results import FusionResult
+from servers.openrouter import Fault, Reply, Server, context_exceeded
+
+from .conftest import Cells, Ran
+
+ANALYSIS = {
+    "consensus": ["It is Paris."],
+    "contradictions": [],
+    "partial_coverage": [],
+    "unique_insights": [{"label": "A", "insight": "It lies on the Seine."}],
+    "blind_spots": [],
+}
+ANSWERS = {"judge": ANALYSIS, "synthesis": "The capital is Paris.", "*": "Paris."}
+MODELS = "-m a/one -m b/two"
+NEVER = Line("Too late.", first_token=600.0)
+STALLS = Line("Too slow.", gap=600.0)
+REFUSED = RequestRefused("b/two answered 500.", status_code=500, retryable=True)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A line, and what must be true of the run because of it."""
+
+    line: str
+    true: Callable[[FusionResult, list[ChatRequest]], bool]
+    answers: dict[str, Any] = field(default_factory=lambda: dict(ANSWERS))
+
+
+def of(requests: list[ChatRequest], stage: str) -> list[ChatRequest]:
+    return [request for request in requests if request.stage == stage]
+
+
+def said(requests: list[ChatRequest], stage: str) -> str:
+    return str([request.messages for request in of(requests, stage)])
+
+
+def lost(result: FusionResult) -> str:
+    return " ".join(failed.error for failed in result.failed_models)
+
+
+CASES = {
+    "panel": Case(
+        "-p frontier",
+        lambda result, _: [seat.model for seat in result.responses]
+        == ["anthropic/claude-opus-4.8", "openai/gpt-5.5", "google/gemini-3.1-pro-preview"],
+    ),
+    "models": Case(
+        "-m a/one -m b/two@ollama -m a/one",
+        lambda result, _: [seat.model for seat in result.responses] == ["a/one", "b/two@ollama", "a/one"],
+    ),
+    "judge": Case(f"{MODELS} --judge j/x", lambda _, asked: of(asked, "judge")[0].model == "j/x"),
+    "synthesizer": Case(f"{MODELS} --synthesizer s/x", lambda _, asked: of(asked, "synthesis")[0].model == "s/x"),
+    "max_tokens": Case(f"{MODELS} --max-tokens 123", lambda _, asked: {call.max_tokens for call in asked} == {123}),
+    "temperature": Case(
+        f"{MODELS} --temperature 0.25",
+        lambda _, asked: {call.temperature for call in of(asked, "panel")} == {0.25}
+        and of(asked, "judge")[0].temperature == 0,
+    ),
+    "effort": Case(f"{MODELS} --effort low", lambda _, asked: {call.effort for call in asked} == {"low"}),
+    "system": Case(
+        f'{MODELS} --system "Answer in verse."',
+        lambda _, asked: "Answer in verse." in said(asked, "panel") and "Answer in verse." in said(asked, "synthesis"),
+    ),
+    "rubric": Case(
+        f'{MODELS} --rubric "Weigh the dates."',
+        lambda _, asked: "Weigh the dates." in said(asked, "judge") and "Weigh" not in said(asked, "panel"),
+    ),
+    "timeout": Case(
+        f"{MODELS} --timeout 0.05",
+        lambda result, _: "took more than 0.05 s" in lost(result),
+        {**ANSWERS, "b/two": NEVER},
+    ),
+    "connect_timeout": Case(
+        f"{MODELS} --connect-timeout 3", lambda _, asked: {call.connect_timeout for call in asked} == {3.0}
+    ),
+    "first_token_timeout": Case(
+        f"{MODELS} --first-token-timeout 0.05 --connect-timeout 0.05 --retries 0",
+        lambda result, _: "no token within 0.05 s" in lost(result),
+        {**ANSWERS, "b/two": NEVER},
+    ),
+    "gap_timeout": Case(
+        f"{MODELS} --gap-timeout 0.05 --retries 0",
+        lambda result, _: "nothing for 0.05 s" in lost(result),
+        {**ANSWERS, "b/two": STALLS},
+    ),
+    "retries": Case(
+        f"{MODELS} --retries 0",
+        lambda result, asked: "b/two answered 500" in lost(result) and len(of(asked, "panel")) == 2,
+        {**ANSWERS, "b/two": [REFUSED, "Paris."]},
+    ),
+    "quorum": Case(
+        f"{MODELS} --quorum 1 --grace 0.05",
+        lambda result, _: "the quorum of 1 had answered" in lost(result),
+        {**ANSWERS, "b/two": NEVER},
+    ),
+    "grace": Case(
+        f"{MODELS} --quorum 1 --grace 0.3",
+        lambda result, _: len(result.responses) == 2 and not lost(result),
+        {**ANSWERS, "b/two": Line("Paris.", first_token=0.02)},
+    ),
+    "private": Case(f"{MODELS} --private", lambda _, asked: all(call.private for call in asked)),
+}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_flag_changes_what_happens(cell: Cells, name: str) -> None:
+    case = CASES[name]  # a setting that is not here needs its line
+    with scripted(case.answers) as script:
+        ran = cell(f"%%fusion {case.line}\nWhat is the capital of France?")
+
+    assert isinstance(ran.value, FusionResult), ran.text
+    assert case.true(ran.value, script.requests)
+
+
+def test_what_a_flag_sets_is_not_so_without_it(cell: Cells) -> None:
+    with scripted(ANSWERS) as script:
+        ran = cell(f"%%fusion {MODELS}\nWhat is the capital of France?")
+
+    told = {name for name in ("effort", "private", "max_tokens", "temperature") if CASES[name].true(ran.value, script.requests)}
+    assert told == set()
+
+
+# --- what the cell leaves ---------------------------------------------------------------------------
+
+
+def test_value_and_both_names_are_the_same_object(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        ran = cell(f"%%fusion {MODELS} --into capital\nWhat is the capital of France?")
+
+    assert ran.value.answer == "The capital is Paris."
+    assert cell["_fusion"] is ran.value
+    assert cell["capital"] is ran.value
+
+
+def test_the_prompt_is_the_text_below_the_line(cell: Cells) -> None:
+    with scripted(ANSWERS) as script:
+        ran = cell(f"%%fusion {MODELS}\n\n  Two lines\n  of it \n")
+
+    assert ran.value.prompt == "Two lines\n  of it"
+    assert "Two lines\\n  of it" in said(script.requests, "panel")
+
+
+def test_a_result_is_drawn_once_by_its_cell_and_again_by_a_later_one(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        first = cell(f"%%fusion {MODELS} --static\nWhat is the capital of France?")
+    second = cell("_fusion")
+
+    assert first.everything.count("The capital is Paris.") == 1
+    assert [set(bundle) for bundle in second.shown] == [{"text/html", "text/markdown", "text/plain"}]
+
+
+def test_a_result_that_failed_is_drawn_when_it_is_asked_for(cell: Cells) -> None:
+    with scripted({"*": CallError("no line")}):
+        cell(f"%%fusion {MODELS}\nWhat?")
+
+    assert "no line" in cell("_fusion").everything
+
+
+def test_a_result_whose_value_is_not_the_cells_is_drawn_when_it_is_asked_for(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        cell(f"r = get_ipython().run_cell_magic('fusion', '{MODELS}', 'What?')")
+
+    assert "The capital is Paris." in cell("r").everything
+
+
+def test_two_results_in_one_cell_are_both_drawn(cell: Cells) -> None:
+    with scripted({"judge": ANALYSIS, "synthesis": ["First.", "Second."], "*": "Paris."}):
+        ran = cell(f"for _ in range(2): get_ipython().run_cell_magic('fusion', '{MODELS} --static', 'What?')")
+
+    assert ran.text.index("First.") < ran.text.index("Second.")
+
+
+def test_fuse_shows_its_result_like_the_magic(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        ran = cell("from fusion_magic import fuse\nfuse('What?', models=['a/one'])")
+
+    assert len(ran.shown) == 1
+    assert "The capital is Paris." in ran.shown[0]["text/html"]
+
+
+# --- the flags of the cell --------------------------------------------------------------------------
+
+
+def test_the_terminal_tells_the_plan_then_each_seats_progress_then_the_result(cell: Cells) -> None:
+    slow = Line("Paris.", first_token=0.4)
+    with scripted({**ANSWERS, "a/one": slow}):
+        ran = cell(f"%%fusion {MODELS}\nWhat?")
+
+    asked, answer = ran.text.index("A  a/one  "), ran.text.index("The capital is Paris.")
+    assert asked < answer
+    assert "synthesizer  a/one" in ran.text[:answer]
+
+
+def test_static_gives_the_result_alone(cell: Cells) -> None:
+    with scripted({**ANSWERS, "a/one": Line("Paris.", first_token=0.3)}):
+        ran = cell(f"%%fusion {MODELS} --static\nWhat?")
+
+    assert "waiting" not in ran.text
+    assert "It lies on the Seine." in ran.text
+
+
+def test_quiet_gives_the_answer_alone(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        ran = cell(f"%%fusion {MODELS} --quiet\nWhat?")
+
+    assert [line for line in ran.lines if not line.startswith("Out[")] == ["The capital is Paris."]
+
+
+def test_names_are_replaced_and_listed_in_the_output(cell: Cells) -> None:
+    cell["city"] = "Zürich"
+    with scripted(ANSWERS) as script:
+        ran = cell(f'%%fusion {MODELS}\nWhere is {{city}}? {{"json": 1}} {{nobody}}')
+
+    assert 'Where is Zürich? {"json": 1} {nobody}' in ran.value.prompt
+    assert "Zürich" in said(script.requests, "panel")
+    assert "Inserted {city}: str, 6 characters." in ran.text
+
+
+def test_raw_sends_braces_as_they_are(cell: Cells) -> None:
+    cell["city"] = "Zürich"
+    with scripted(ANSWERS):
+        ran = cell(f"%%fusion {MODELS} --raw\nWhere is {{city}}?")
+
+    assert ran.value.prompt == "Where is {city}?"
+    assert "Inserted" not in ran.text
+
+
+def test_a_panel_in_a_variable_is_a_panel_by_name(cell: Cells) -> None:
+    cell["mine"] = Panel(models=["a/one", "b/two"], judge="j/x")
+    with scripted(ANSWERS) as script:
+        ran = cell("%%fusion --panel mine\nWhat?")
+
+    assert [seat.model for seat in ran.value.responses] == ["a/one", "b/two"]
+    assert of(script.requests, "judge")[0].model == "j/x"
+
+
+# --- who decides ------------------------------------------------------------------------------------
+
+
+def asked_tokens(script: Script) -> set[int]:
+    return {request.max_tokens for request in script.requests}
+
+
+def test_a_flag_beats_config_and_config_beats_the_file(cell: Cells) -> None:
+    Path(os.environ["FUSION_HOME"], "fusion.toml").write_text("[settings]\nmax_tokens = 100\neffort = 'low'\n")
+    tokens = []
+    for before, line in [("", ""), ("%config FusionMagics.max_tokens = 200", ""), ("", "--max-tokens 300")]:
+        cell(before)
+        with scripted(ANSWERS) as script:
+            cell(f"%%fusion {MODELS} {line}\nWhat?")
+        tokens.append(asked_tokens(script))
+        assert {request.effort for request in script.requests} == {"low"}
+
+    assert tokens == [{100}, {200}, {300}]
+
+
+def test_a_keyword_beats_the_file(cell: Cells) -> None:
+    Path(os.environ["FUSION_HOME"], "fusion.toml").write_text("[settings]\nmax_tokens = 100\n")
+    with scripted(ANSWERS) as script:
+        cell("from fusion_magic import fuse\nfuse('What?', models=['a/one'], max_tokens=300)")
+
+    assert asked_tokens(script) == {300}
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_can_be_given_by_config(cell: Cells, name: str) -> None:
+    listed = cell("%config FusionMagics")
+
+    assert f"FusionMagics.{name}" in listed.text
+
+
+def test_config_takes_models_and_none_takes_them_back(cell: Cells) -> None:
+    cell("%config FusionMagics.models = ['a/one', 'b/two']")
+    with scripted(ANSWERS):
+        ran = cell("%%fusion\nWhat?")
+        cell("%config FusionMagics.models = None")
+        without = cell("%%fusion\nWhat?")
+
+    assert [seat.model for seat in ran.value.responses] == ["a/one", "b/two"]
+    assert all(seat.model.endswith("@local") for seat in without.value.responses)
+
+
+def test_a_bad_value_for_config_is_one_line_and_leaves_what_was(
+    cell: Cells, caplog: pytest.LogCaptureFixture
+) -> None:
+    cell("%config FusionMagics.max_tokens = 200")
+    ran = cell("%config FusionMagics.max_tokens = -4")
+    with scripted(ANSWERS) as script:
+        cell(f"%%fusion {MODELS}\nWhat?")
+
+    assert "max_tokens: Input should be greater than 0" in ran.text + caplog.text
+    assert "Traceback" not in ran.text
+    assert asked_tokens(script) == {200}
+
+
+def test_without_a_key_the_embedded_model_sits_under_a_banner(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        ran = cell("%%fusion\nWhat?")
+
+    assert {seat.model for seat in ran.value.responses} == {"smollm2@local"}
+    assert "No key was found, so the tiny embedded model answers." in ran.text
+    assert "%fusion login" in ran.text
+
+
+def test_with_a_key_budget_answers_without_a_banner(cell: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "nobodys")
+    with scripted(ANSWERS):
+        ran = cell("%%fusion\nWhat?")
+
+    assert ran.value.settings["panel"]["name"] == "budget"
+    assert "No key was found" not in ran.text
+
+
+def test_a_default_panel_of_the_users_own_needs_no_banner(cell: Cells) -> None:
+    Path(os.environ["FUSION_HOME"], "fusion.toml").write_text(
+        '[settings]\npanel = "mine"\n[panels.mine]\nmodels = ["a@ollama"]\n'
+    )
+    with scripted(ANSWERS):
+        ran = cell("%%fusion\nWhat?")
+
+    assert [seat.model for seat in ran.value.responses] == ["a@ollama"]
+    assert "No key was found" not in ran.text
+
+
+# --- errors -----------------------------------------------------------------------------------------
+
+
+def one_line(ran: Ran, kind: type[BaseException], *words: str) -> None:
+    """The cell shows one line of that kind, with these words, and no traceback."""
+    assert type(ran.error) is kind, ran.text
+    assert len(ran.lines) == 1, ran.text
+    assert all(word in ran.lines[0] for word in words), ran.text
+
+
+def test_an_unknown_preset_names_the_nearest(cell: Cells) -> None:
+    one_line(cell("%%fusion -p budgt\nWhat?"), UnknownPanel, "budgt", '"budget"', "%fusion panels")
+
+
+def test_a_named_panel_without_a_key_says_where_to_put_one(cell: Cells) -> None:
+    one_line(cell("%%fusion -p budget\nWhat?"), KeyMissing, "OPENROUTER_API_KEY", "%fusion login")
+
+
+@pytest.mark.parametrize("prompt", ["", "\n", "   \n\t\n"])
+def test_an_empty_prompt_is_refused(cell: Cells, prompt: str) -> None:
+    ran = cell(f"%%fusion {MODELS}\n{prompt}")
+
+    assert len(ran.lines) == 1
+    assert "empty" in ran.text
+
+
+def test_nine_models_are_too_many(cell: Cells) -> None:
+    one_line(cell(f"%%fusion {'-m a/one ' * 9}\nWhat?"), SettingsError, "at most 8 models; 9 were given")
+
+
+def test_an_unknown_flag_is_one_line(cell: Cells) -> None:
+    ran = cell("%%fusion --modle x\nWhat?")
+
+    assert ran.lines == [f"UsageError: {ran.error}"]
+
+
+def test_a_value_out_of_range_is_one_line(cell: Cells) -> None:
+    one_line(cell(f"%%fusion {MODELS} --temperature 9\nWhat?"), SettingsError, "temperature", "9.0")
+
+
+def test_an_unknown_endpoint_is_one_line(cell: Cells) -> None:
+    one_line(cell("%%fusion -m x@olama\nWhat?"), SettingsError, "olama", '"ollama"')
+
+
+def test_a_model_that_is_not_in_the_catalogue_is_one_line_with_its_successors(
+    cell: Cells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "nobodys")
+    with Server() as server:
+        monkeypatch.setenv("OPENROUTER_BASE_URL", server.base_url)
+        ran = cell("%%fusion -m openai/gpt-5.4 --static\nWhat?")
+
+    one_line(ran, UnknownModel, "openai/gpt-5.4", "openai/gpt-5.5")
+
+
+def test_an_unreachable_endpoint_says_so(cell: Cells) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
+        ran = cell(f"%%fusion -m x@{address} --retries 0 --static\nWhat?")
+
+    assert isinstance(ran.error, PanelFailed)
+    assert ran.lines[-1].startswith("PanelFailed: No panelist answered. A: ")
+    assert address.removesuffix("/v1") in ran.lines[-1]
+
+
+def test_a_panel_that_failed_gives_each_reason_and_keeps_the_result(cell: Cells) -> None:
+    with scripted({"a/one": CallError("a/one is tired."), "b/two": CallError("b/two is gone.")}):
+        ran = cell(f"%%fusion {MODELS} --into r\nWhat?")
+
+    assert ran.lines[-1] == "PanelFailed: No panelist answered. A: a/one is tired. B: b/two is gone."
+    assert [failed.label for failed in cell["r"].failed_models] == ["A", "B"]
+    assert cell["_fusion"].status == "error"
+    assert "Traceback" not in ran.text
+
+
+def test_a_prompt_that_is_too_long_says_what_to_do(cell: Cells) -> None:
+    with Server() as server:
+        server.reply("*", context_exceeded())
+        ran = cell(f"%%fusion -m x@{server.base_url} --static\nWhat?")
+
+    assert "Shorten the prompt, or choose a model with a longer context." in ran.lines[-1]
+    assert "Traceback" not in ran.text
+
+
+def test_a_failed_synthesizer_leaves_the_answers_and_no_traceback(cell: Cells) -> None:
+    with scripted({**ANSWERS, "synthesis": CallError("a/one broke.")}):
+        ran = cell(f"%%fusion {MODELS} --static\nWhat?")
+
+    assert ran.error is None
+    assert ran.value.status == "error"
+    assert ran.text.startswith("There is no fused answer: a/one broke. The responses are kept.")
+
+
+def test_a_key_that_a_server_echoes_is_shown_nowhere(cell: Cells, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENROUTER_API_KEY", "nobodys-secret")
+    with Server() as server:
+        monkeypatch.setenv("OPENROUTER_BASE_URL", server.base_url)
+        server.reply("*", Fault(401, echo_key=True))
+        server.reply("openai/gpt-5.5", Reply("Paris."))
+        ran = cell("%%fusion -p frontier --judge openai/gpt-5.5 --synthesizer anthropic/claude-opus-4.8\nWhat?")
+
+    assert server.requests[-1].headers["authorization"] == "Bearer nobodys-secret"
+    assert "[key]" in ran.value.model_dump_json()
+    assert "nobodys-secret" not in ran.everything + ran.value.model_dump_json() + repr(ran.value)
+
+
+# --- loading ----------------------------------------------------------------------------------------
+
+
+def test_unloading_takes_the_magics_and_their_settings_away(cell: Cells) -> None:
+    before = len(cell.shell.configurables)
+    cell("%unload_ext fusion_magic")
+
+    assert "not found" in cell("%%fusion\nWhat?").text
+    assert "not found" in cell("%fusion panels").text
+    assert len(cell.shell.configurables) == before - 1
+    cell("%load_ext fusion_magic")
+
+
+def test_reloading_leaves_one_of_everything(cell: Cells) -> None:
+    before = len(cell.shell.configurables)
+    cell("%reload_ext fusion_magic")
+    with scripted(ANSWERS):
+        ran = cell(f"%%fusion {MODELS} --static\nWhat?")
+
+    assert len(cell.shell.configurables) == before
+    assert ran.everything.count("The capital is Paris.") == 1
+
+
+def test_a_question_mark_lists_every_flag(cell: Cells) -> None:
+    told = cell("%%fusion?").everything
+
+    for name in Settings.model_fields:
+        assert f"--{'model' if name == 'models' else name.replace('_', '-')}" in told
+    for name in ("-p", "-m", "--into", "--static", "--raw", "--quiet"):
+        assert name in told

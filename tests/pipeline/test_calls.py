@@ -1,0 +1,488 @@
+"""One call: what reaches the wire, what is retried, when time is over, and what the books say."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from fusion_magic import Line, Panelist, fuse, scripted
+from fusion_magic.api import request_for
+from fusion_magic.errors import (
+    CallError,
+    ContextOverflow,
+    EmptyResponse,
+    ModelNotFound,
+    NotAuthorized,
+    RateLimited,
+    StreamBroken,
+)
+from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, SeatFailed
+from fusion_magic.pipeline.accounts import Received, Tally
+from fusion_magic.pipeline.calls import same_model
+from fusion_magic.prices import FREE, UNKNOWN, Price
+from fusion_magic.pipeline.run import run
+from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
+from fusion_magic.results import Call, Usage, cost_text
+from fusion_magic.settings import Endpoint
+from pipeline.asking import at, chats, panel, record
+from servers.openrouter import Broken, Fault, Reply, Server, context_exceeded, llama_cpp, ollama
+
+OPUS = "anthropic/claude-opus-4.8"
+
+
+def call_of(calls: tuple[Call, ...], label: str) -> Call:
+    return next(call for call in calls if call.label == label)
+
+
+# --- what reaches the wire
+
+
+def test_the_run_s_settings_reach_the_panel(server: Server):
+    fuse("Why?", **panel(server), temperature=0.7, effort="low", max_tokens=321, system="Answer in Latin.")
+
+    body = chats(server, "a")[0].body
+    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"]) == (0.7, "low", 321)
+    assert body["messages"] == [
+        {"role": "system", "content": "Answer in Latin."},
+        {"role": "user", "content": "Why?"},
+    ]
+
+
+def test_a_seat_s_own_settings_go_before_the_run_s(server: Server):
+    own = {"system": "You are a critic.", "temperature": 0.1, "effort": "high", "max_tokens": 99, "seed": 7}
+    seat = Panelist(model=at(server, "a")[0], **own)
+    asked = panel(server) | {"models": [seat, *at(server, "b")]}
+
+    fuse("Why?", **asked, temperature=0.9, effort="low", max_tokens=500, system="Be brief.")
+
+    body, other = chats(server, "a")[0].body, chats(server, "b")[0].body
+    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"], body["seed"]) == (0.1, "high", 99, 7)
+    assert body["messages"][0]["content"] == "You are a critic.\n\nBe brief."
+    assert (other["temperature"], other["reasoning_effort"], other["max_tokens"]) == (0.9, "low", 500)
+    assert "seed" not in other
+
+
+def test_an_unset_setting_is_not_sent(server: Server):
+    fuse("Why?", **panel(server))
+
+    body = chats(server, "a")[0].body
+    assert not {"temperature", "seed", "reasoning_effort", "response_format"} & set(body)
+    assert body["max_tokens"] == 16_000
+    assert body["messages"] == [{"role": "user", "content": "Why?"}]
+
+
+def test_effort_and_tokens_reach_openrouter_under_its_names(openrouter: Server):
+    fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, effort="high", max_tokens=123)
+
+    for request in chats(openrouter):
+        assert request.body["reasoning"] == {"effort": "high"}
+        assert request.body["max_completion_tokens"] == 123
+
+
+def test_all_calls_of_a_run_share_a_session(openrouter: Server):
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+
+    assert {request.body["session_id"] for request in chats(openrouter)} == {result.id}
+
+
+# --- retries
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 529])
+def test_a_passing_refusal_is_asked_again(server: Server, status: int):
+    server.reply("a", [Fault(status, retry_after=0), Reply("Second time.")])
+
+    told = record(**panel(server))
+
+    assert told.kept.responses[0].content == "Second time."
+    assert call_of(told.kept.calls, "A").attempts == 2
+    assert call_of(told.kept.calls, "A").unreported == 0
+    assert [(retried.label, retried.wait) for retried in told.of(CallRetried)] == [("A", 0.0)]
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 422])
+def test_a_lasting_refusal_is_not_asked_again(server: Server, status: int):
+    server.reply("a", Fault(status, retry_after=0))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.failed_models[0].status_code == status
+    assert len(chats(server, "a")) == 1
+    assert call_of(result.calls, "A").cost == 0.0
+
+
+def test_retry_after_is_obeyed(server: Server):
+    server.reply("a", [Fault(429, retry_after=0.3), Reply()])
+
+    told = record(**panel(server, "a"))
+
+    first, second = chats(server, "a")
+    assert told.of(CallRetried)[0].wait == 0.3
+    assert second.arrived - first.arrived >= 0.3
+
+
+def test_a_retry_after_beyond_the_deadline_is_not_waited_for(server: Server):
+    server.reply("a", Fault(429, retry_after=3600))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.failed_models[0].status_code == 429
+    assert len(chats(server, "a")) == 1
+
+
+@pytest.mark.parametrize("retries", [0, 1, 3])
+def test_retries_says_how_often_a_call_is_sent_again(server: Server, retries: int):
+    server.reply("a", Fault(503, retry_after=0))
+
+    result = fuse("Why?", **panel(server), retries=retries)
+
+    assert len(chats(server, "a")) == retries + 1
+    assert call_of(result.calls, "A").attempts == retries + 1
+
+
+@pytest.mark.parametrize("kind", ["truncate", "malformed", "disconnect", "error"])
+def test_a_broken_stream_is_retried_and_never_passed_on_as_whole(server: Server, kind: Any):
+    server.reply("a", [Broken(Reply("one two three four five six seven eight nine"), 1, kind), Reply("Whole.")])
+
+    told = record(**panel(server, "a"))
+
+    assert [response.content for response in told.kept.responses] == ["Whole."]
+    assert len(chats(server, "a")) == 2
+    assert len([event for event in told.of(CallStarted) if event.label == "A"]) == 2
+
+
+@pytest.mark.parametrize("kind", ["truncate", "malformed", "disconnect", "error"])
+def test_a_stream_that_stays_broken_loses_the_seat_and_keeps_what_it_wrote(server: Server, kind: Any):
+    server.reply("a", Broken(Reply("one two three four five six seven eight nine"), 1, kind))
+
+    result = fuse("Why?", **panel(server), retries=0)
+
+    assert [response.label for response in result.responses] == ["B"]
+    assert result.failed_models[0].label == "A"
+    assert result.failed_models[0].content.startswith("one two three")
+    assert "nine" not in result.failed_models[0].content
+
+
+def test_a_retried_attempt_begins_its_text_anew(server: Server):
+    server.reply("a", [Broken(Reply("First try that broke off."), 1, "truncate"), Reply("Second.")])
+
+    told = record(**panel(server, "a"))
+
+    started = [n for n, e in enumerate(told.events) if isinstance(e, CallStarted) and e.label == "A"]
+    second = told.events[started[1] :]
+    assert "".join(e.text for e in second if isinstance(e, Delta) and e.label == "A") == "Second."
+
+
+def test_a_provider_s_nonsense_costs_one_seat_and_not_the_run():
+    def nonsense(request: ChatRequest) -> Line:
+        raise TypeError("a bug in a provider")
+
+    script: Any = {"a": nonsense, "*": "Text."}
+    with scripted(script):
+        result = fuse("Why?", models=["a", "b"], judge="j", retries=0)
+
+    assert [response.label for response in result.responses] == ["B"]
+    assert "can't be read (TypeError)" in result.failed_models[0].error
+
+
+# --- time
+
+
+def test_a_first_token_that_does_not_come_is_a_failure_that_names_the_setting(server: Server):
+    server.reply("a", Reply(first_token=30))
+
+    result = fuse("Why?", **panel(server), connect_timeout=0.05, first_token_timeout=0.05, retries=0)
+
+    assert "--first-token-timeout raises the limit" in result.failed_models[0].error
+    assert [request.model for request in server.wait_closed()] == ["a"]
+
+
+def test_a_stall_between_chunks_is_a_failure_that_keeps_the_text(server: Server):
+    server.reply("a", Broken(Reply("one two three four five six"), 1, "stall"))
+
+    result = fuse("Why?", **panel(server), gap_timeout=0.1, retries=0)
+
+    assert "--gap-timeout raises the limit" in result.failed_models[0].error
+    assert result.failed_models[0].content == "one two three"
+    assert [request.model for request in server.wait_closed()] == ["a"]
+
+
+def test_comments_do_not_pass_for_an_answer(server: Server):
+    reply = Reply("one two three four five six", comments=True, comment_every=0.02)
+    server.reply("a", Broken(reply, 1, "stall"))
+
+    result = fuse("Why?", **panel(server), gap_timeout=0.1, retries=0)
+
+    assert result.failed_models[0].content == "one two three"
+
+
+class SlowThinker:
+    """Says at once that it is there, and thinks for longer than a gap may be."""
+
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+        yield Chunk(served=request.model)
+        await asyncio.sleep(0.2 if request.label else 0.0)
+        yield Chunk(text="Late.")
+        yield Chunk(finish="stop", usage=Usage(), cost=0.0)
+
+    async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
+        return ()
+
+
+def test_an_empty_first_chunk_does_not_end_the_patience_for_the_first_token(server: Server):
+    asked = request_for("Why?", **panel(server, "a"), gap_timeout=0.1, retries=0)
+
+    result = asyncio.run(run(asked, emit=lambda event: None, providers=Providers(SlowThinker())))
+
+    assert result.responses[0].content == "Late."
+
+
+def test_timeout_is_the_limit_of_a_call_with_its_retries(server: Server):
+    server.reply("a", Reply("one two three " * 400, gap=0.05))
+
+    result = fuse("Why?", **panel(server), timeout=0.3)
+
+    assert "took more than 0.3 s; --timeout raises the limit" in result.failed_models[0].error
+    assert len(chats(server, "a")) == 1
+
+
+def test_a_server_that_refuses_connections_is_named_with_what_to_do(server: Server):
+    asked = panel(server) | {"models": ["x@http://127.0.0.1:9/v1", *at(server, "b")]}
+
+    result = fuse("Why?", **asked, retries=0)
+
+    assert "can't be reached" in result.failed_models[0].error
+    assert result.answer == "The fused answer."
+
+
+# --- how an answer ends
+
+
+def test_an_answer_cut_at_its_limit_is_kept_with_a_warning(server: Server):
+    server.reply("a", Reply("Half an", finish="length"))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.responses[0].content == "Half an"
+    assert any(
+        text.startswith("A: a@") and text.endswith("stopped at its token limit; --max-tokens raises it.")
+        for text in result.warnings
+    )
+
+
+def test_tokens_used_up_by_reasoning_are_a_failure_that_says_what_to_do(server: Server):
+    server.reply("a", Reply("", reasoning="Hm, hm.", finish="length"))
+
+    result = fuse("Why?", **panel(server))
+
+    assert "raise --max-tokens or lower --effort" in result.failed_models[0].error
+    assert len(chats(server, "a")) == 1
+
+
+def test_a_filtered_answer_is_a_failure(server: Server):
+    server.reply("a", Reply("Some", finish="content_filter"))
+
+    result = fuse("Why?", **panel(server))
+
+    assert "a content filter stopped the answer" in result.failed_models[0].error
+    assert result.failed_models[0].content == "Some"
+    assert len(chats(server, "a")) == 1
+
+
+def test_an_answer_that_ends_in_error_is_asked_again(server: Server):
+    server.reply("a", [Reply("Some", finish="error"), Reply("Whole.")])
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.responses[0].content == "Whole."
+
+
+def test_an_empty_answer_is_asked_again(server: Server):
+    server.reply("a", [Reply(" \n"), Reply("Whole.")])
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.responses[0].content == "Whole."
+
+
+def test_a_context_overflow_says_so(server: Server):
+    server.reply("a", context_exceeded())
+
+    result = fuse("Why?", **panel(server))
+
+    assert "Shorten the prompt, or choose a model with a longer context." in result.failed_models[0].error
+    assert len(chats(server, "a")) == 1
+
+
+def test_reasoning_is_kept_apart_from_the_answer(server: Server):
+    server.reply("a", ollama("<think>Let me see.</think>Because.", chunks=9))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.responses[0].content == "Because."
+    assert result.responses[0].reasoning == "Let me see."
+
+
+def test_citations_become_sources_with_their_seats(server: Server):
+    cited = {"url": "https://example.org/a", "title": "A page", "content": "", "start_index": 0, "end_index": 1}
+    server.reply("a", Reply("See.", annotations=[cited]))
+    server.reply("b", Reply("See.", annotations=[cited]))
+
+    result = fuse("Why?", **panel(server))
+
+    assert [(source.url, source.labels) for source in result.sources] == [("https://example.org/a", ("A", "B"))]
+
+
+# --- the books
+
+
+def test_a_call_has_what_happened(openrouter: Server):
+    openrouter.reply("openai/gpt-5.5", Reply("Because.", cost=0.25))
+
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+
+    call = result.calls[0]
+    assert (call.stage, call.label, call.model, call.served_model) == ("panel", "A", *(["openai/gpt-5.5"] * 2))
+    assert (call.attempts, call.unreported, call.finish_reason, call.reused) == (1, 0, "stop", False)
+    assert call.cost == 0.25
+    assert call.usage is not None
+    assert call.usage.completion_tokens > 0
+    assert call.ttft is not None
+    assert 0 <= call.ttft <= call.duration
+    assert call.request_id == chats(openrouter, "openai/gpt-5.5")[0].id
+    assert len(call.messages_hash) == 64
+    assert call.prompt_version.startswith("panel-")
+    assert result.cost is not None
+    assert result.cost > 0.25
+    assert result.usage.total_tokens == sum(c.usage.total_tokens for c in result.calls if c.usage)
+
+
+def test_a_broken_attempt_makes_the_cost_at_least(openrouter: Server):
+    openrouter.reply("openai/gpt-5.5", [Broken(Reply("a b c d e f"), 1, "truncate"), Reply("Whole.", cost=0.25)])
+
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+
+    assert (result.calls[0].unreported, result.calls[0].cost) == (1, 0.25)
+    assert result.cost_is_partial
+    assert cost_text([result]).startswith("at least ")
+
+
+def test_what_a_failed_attempt_reported_is_added_up(openrouter: Server):
+    openrouter.reply("openai/gpt-5.5", [Reply("", cost=0.5), Reply("Whole.", cost=0.25)])
+
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+
+    assert (result.calls[0].cost, result.calls[0].unreported, result.calls[0].attempts) == (0.75, 0, 2)
+    assert not result.cost_is_partial
+
+
+def test_a_call_that_failed_after_it_was_paid_keeps_its_cost(openrouter: Server):
+    openrouter.reply("openai/gpt-5.5", Reply("Some", finish="content_filter", cost=0.5))
+
+    result = fuse("Why?", models=["openai/gpt-5.5", "moonshotai/kimi-k2.6"], judge=OPUS)
+
+    assert call_of(result.calls, "A").cost == 0.5
+    assert not result.cost_is_partial
+
+
+def test_usage_without_a_cost_is_priced_from_the_catalogue(openrouter: Server):
+    openrouter.reply(
+        "openai/gpt-5.5", Reply(usage={"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100})
+    )
+
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+
+    assert result.calls[0].cost == pytest.approx(1000 * 5e-6 + 100 * 3e-5)
+
+
+def test_an_unknown_price_is_none_and_makes_the_total_at_least():
+    with scripted({"a": Line("Text.", cost=None), "*": Line("Text.", cost=0.1)}):
+        result = fuse("Why?", models=["a", "b"], judge="j")
+
+    assert result.calls[0].cost is None
+    assert result.cost_is_partial
+
+
+def test_a_refused_attempt_is_not_booked_as_a_bill():
+    tally = Tally(UNKNOWN)
+    tally.next_attempt()
+
+    assert tally.settle(answered=False, refused=True) is False
+    assert (tally.cost, tally.unreported) == (0.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("price", "received", "answered", "cost", "unreported"),
+    [
+        (UNKNOWN, Received(cost=0.5), True, 0.5, 0),
+        (UNKNOWN, Received(), True, None, 0),
+        (UNKNOWN, Received(), False, None, 1),
+        (UNKNOWN, Received(cost=0.5), False, 0.5, 0),
+        (FREE, Received(), False, 0.0, 0),
+        (FREE, Received(cost=0.5), True, 0.0, 0),
+        (Price(1.0, 2.0), Received(usage=Usage(prompt_tokens=1, completion_tokens=1)), False, 3.0, 0),
+    ],
+)
+def test_an_attempt_is_booked_once(
+    price: Price, received: Received, answered: bool, cost: float | None, unreported: int
+):
+    tally = Tally(price)
+    tally.next_attempt()
+    tally.received = received
+
+    tally.settle(answered=answered)
+
+    assert (tally.cost, tally.unreported) == (cost, unreported)
+
+
+# --- who answered
+
+
+def test_another_model_than_the_one_asked_is_told(server: Server):
+    server.reply("a", Reply(served="impostor"))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.warnings == (f"a@{server.base_url} was asked, impostor answered.",)
+    assert result.responses[0].served_model == "impostor"
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "same"),
+    [
+        ("openai/gpt-5.5", "openai/gpt-5.5", True),
+        ("openai/gpt-5.5", "openai/gpt-5.5-2026-05-01", True),
+        ("openai/gpt-5.5", "gpt-5.5", True),
+        ("openai/gpt-5.5", "openai/gpt-5.5-mini", False),
+        ("openai/gpt-5.5", "openai/gpt-5", False),
+        ("a/b:nitro", "a/b", True),
+        ("a/b", "a/b:free", True),
+        ("llama3.2", "llama3.2:latest", True),
+        ("llama3.2:1b", "llama3.2:8b", False),
+        ("~anthropic/claude-opus-latest", "anthropic/claude-opus-4.8", True),
+        ("~anthropic/claude-opus-latest", "openai/gpt-5.5", False),
+        ("a", "", False),
+    ],
+)
+def test_dates_variants_and_aliases_are_the_same_model(asked: str, served: str, same: bool):
+    assert same_model(asked, served) is same
+
+
+def test_a_lost_seat_is_an_event_with_the_error_s_words():
+    errors = {
+        "a": NotAuthorized("No.", status_code=401),
+        "b": RateLimited("Slow down.", status_code=429),
+        "c": ModelNotFound("Who?", status_code=404),
+        "d": ContextOverflow("Too long.", status_code=400),
+        "e": EmptyResponse("Nothing."),
+        "f": StreamBroken("Broke."),
+        "g": CallError("Else."),
+    }
+    script: Any = {**errors, "*": "Text."}
+    with scripted(script):
+        told = record(models=[*errors, "h"], judge="j")
+
+    lost = {event.failed.model: (event.failed.error, event.failed.status_code) for event in told.of(SeatFailed)}
+    assert lost == {model: (str(error), error.status_code) for model, error in errors.items()}
+    assert len([event for event in told.of(CallEnded) if event.call.error]) == 7

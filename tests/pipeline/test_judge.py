@@ -1,0 +1,388 @@
+"""The judge: blind, the same bytes for the same inputs, a ladder of JSON, at most two calls that may be billed."""
+
+import json
+from typing import Any
+
+import pytest
+
+from fusion_magic import Panelist, fuse, scripted
+from fusion_magic.api import providers
+from fusion_magic.pipeline.judge import first_object, read_analysis
+from fusion_magic.prompts import run_digest, shuffled
+from fusion_magic.results import Analysis
+from pipeline.asking import at, chats, judged, panel, record, sent
+from servers.openrouter import (
+    Broken,
+    Fault,
+    RefuseParameter,
+    Reply,
+    Server,
+    analysis_json,
+    context_exceeded,
+    lm_studio,
+)
+
+OPUS = "anthropic/claude-opus-4.8"
+GPT = "openai/gpt-5.5"
+FIVE = set(Analysis.model_fields)
+
+
+def formats(server: Server, model: str = "judge") -> list[str]:
+    """Which response format each request to the judge asked for."""
+    return [(request.body.get("response_format") or {}).get("type", "words") for request in chats(server, model)]
+
+
+# --- what it reads
+
+
+def test_the_judge_runs_at_temperature_zero_with_a_strict_schema_of_the_seats(server: Server):
+    fuse("Why?", **panel(server), temperature=0.9)
+
+    body = chats(server, "judge")[0].body
+    schema = body["response_format"]["json_schema"]
+    assert body["temperature"] == 0
+    assert schema["strict"] is True
+    assert set(schema["schema"]["required"]) == FIVE
+    assert '"enum": ["A", "B"]' in json.dumps(schema)
+
+
+def test_a_judge_s_own_temperature_goes_before_zero(server: Server):
+    judge = Panelist(model=at(server, "judge")[0], temperature=0.5, effort="high", max_tokens=55)
+
+    fuse("Why?", **panel(server) | {"judge": judge})
+
+    body = chats(server, "judge")[0].body
+    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"]) == (0.5, "high", 55)
+
+
+def test_the_judge_and_the_synthesizer_never_read_model_names(server: Server):
+    server.reply("alpha-one", Reply("First."))
+    server.reply("beta-two", Reply("Second."))
+
+    fuse("Why?", **panel(server, "alpha-one", "beta-two"))
+
+    for reader in ("judge", "writer"):
+        assert "alpha-one" not in sent(server, reader)
+        assert "beta-two" not in sent(server, reader)
+        assert "127.0.0.1" not in sent(server, reader)
+
+
+def test_the_same_inputs_give_the_same_bytes(server: Server):
+    for letter in "abc":
+        server.reply(letter, Reply(f"Answer of {letter}."))
+    server.reply("judge", judged(*"ABC"))
+
+    fuse("Why?", **panel(server, *"abc"))
+    fuse("Why?", **panel(server, *"abc"))
+
+    first, second = (request.body for request in chats(server, "judge"))
+    assert first == second
+
+
+def test_other_answers_give_another_nonce(server: Server):
+    server.reply("a", [Reply("One."), Reply("Two.")])
+
+    fuse("Why?", **panel(server))
+    first = sent(server, "judge")
+    fuse("Why?", **panel(server))
+
+    def nonce(text: str) -> str:
+        return text.split("<response A ")[1][:8]
+
+    assert nonce(first) != nonce(sent(server, "judge"))
+
+
+def test_only_the_order_is_shuffled_and_every_letter_stays_with_its_seat(server: Server):
+    texts = {letter.upper(): f"Answer of {letter}." for letter in "abcdefgh"}
+    for letter in "abcdefgh":
+        server.reply(letter, Reply(texts[letter.upper()]))
+    server.reply("judge", judged(*texts))
+
+    fuse("Why?", **panel(server, *"abcdefgh"))
+
+    read = sent(server, "judge")
+    blocks = [part.split(">\n", 1) for part in read.split("<response ")[1:]]
+    order = [head[0] for head, _ in blocks]
+    assert {head[0]: body.split("\n</response")[0] for head, body in blocks} == texts
+    assert order == shuffled(list(texts), run_digest("Why?", texts))
+    assert order != sorted(order)
+
+
+def test_judge_and_synthesizer_share_their_beginning_byte_for_byte(server: Server):
+    server.reply("a", Reply("A long answer. " * 50))
+
+    fuse("Why?", **panel(server), rubric="Prefer sources.")
+
+    judge, writer = (chats(server, model)[0].body["messages"] for model in ("judge", "writer"))
+    assert judge[0] == writer[0]
+    shared = judge[1]["content"].split("\n\nCompare")[0]
+    assert shared.count("</response ") == 2
+    assert writer[1]["content"].startswith(shared)
+    assert judge[1]["content"].rstrip().endswith(">")
+    assert judge[1]["content"].index("Why?") > len(shared)
+
+
+def test_the_rubric_reaches_the_judge_alone(server: Server):
+    fuse("Why?", **panel(server), rubric="Prefer primary sources.")
+
+    assert "Weigh above all: Prefer primary sources." in sent(server, "judge")
+    assert "primary sources" not in sent(server, "writer")
+    assert "primary sources" not in sent(server, "a")
+
+
+def test_letters_come_back_with_their_models(server: Server):
+    result = fuse("Why?", **panel(server))
+
+    assert result.analysis is not None
+    stances = result.analysis.contradictions[0].stances
+    assert [(stance.label, stance.model) for stance in stances] == list(zip("AB", at(server, "a", "b"), strict=True))
+    assert result.analysis.partial_coverage[0].models == at(server, "a", "b")
+
+
+# --- the ladder
+
+
+def test_a_refused_schema_is_asked_for_as_json_object(server: Server):
+    server.reply("judge", RefuseParameter("json_schema", judged()))
+
+    result = fuse("Why?", **panel(server))
+
+    assert formats(server) == ["json_schema", "json_object"]
+    assert result.analysis is not None
+    assert '"blind_spots": ["…"]' in sent(server, "judge")
+
+
+def test_without_any_format_the_judge_is_asked_in_words(server: Server):
+    server.reply("judge", RefuseParameter("response_format", judged()))
+
+    result = fuse("Why?", **panel(server))
+
+    assert formats(server) == ["json_schema", "json_object", "words"]
+    assert result.analysis is not None
+
+
+def test_a_bare_bad_request_descends_the_ladder_too(server: Server):
+    server.reply("judge", RefuseParameter("response_format", judged(), body=b'{"error": "bad request"}'))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.analysis is not None
+
+
+def test_lm_studio_judges_by_its_schema(server: Server):
+    server.reply("judge", lm_studio(analysis_json("AB")))
+
+    result = fuse("Why?", **panel(server))
+
+    assert formats(server) == ["json_schema"]
+    assert result.analysis is not None
+
+
+def test_lm_studio_s_refusal_of_json_object_leads_to_words(server: Server):
+    providers().json_levels[server.base_url, "judge"] = 1
+    server.reply("judge", lm_studio(analysis_json("AB")))
+
+    result = fuse("Why?", **panel(server))
+
+    assert formats(server) == ["json_object", "words"]
+    assert result.analysis is not None
+
+
+def test_the_level_that_worked_is_where_the_next_run_begins(server: Server):
+    server.reply("judge", RefuseParameter("json_schema", judged()))
+
+    fuse("Why?", **panel(server))
+    fuse("Why not?", **panel(server))
+
+    assert formats(server) == ["json_schema", "json_object", "json_object"]
+
+
+def test_the_level_is_remembered_for_that_model_alone(server: Server):
+    server.reply("judge", RefuseParameter("json_schema", judged()))
+    server.reply("other", judged())
+
+    fuse("Why?", **panel(server))
+    fuse("Why?", **panel(server) | {"judge": at(server, "other")[0]})
+
+    assert formats(server, "other") == ["json_schema"]
+
+
+def test_a_judge_that_takes_no_temperature_runs_with_its_own_and_that_is_said(server: Server):
+    server.reply("judge", RefuseParameter("temperature", judged()))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.analysis is not None
+    assert "temperature" not in chats(server, "judge")[-1].body
+    assert formats(server) == ["json_schema", "json_schema"]
+    assert any("does not take a temperature" in text for text in result.warnings)
+
+
+def test_an_unreadable_reply_is_repaired_once(server: Server):
+    server.reply("judge", [Reply('{"consensus": []}'), judged()])
+
+    result = fuse("Why?", **panel(server))
+
+    last = chats(server, "judge")[-1].body["messages"]
+    assert result.analysis is not None
+    assert last[-2] == {"role": "assistant", "content": '{"consensus": []}'}
+    assert "lacks contradictions, partial_coverage, unique_insights, blind_spots" in last[-1]["content"]
+    assert [call.round for call in result.calls if call.stage == "judge"] == [1, 2]
+
+
+def test_a_judge_that_stays_unreadable_leaves_a_run_without_analysis(openrouter: Server):
+    openrouter.reply(OPUS, Reply("I would rather not."))
+
+    result = fuse("Why?", models=[GPT], judge=OPUS, synthesizer="moonshotai/kimi-k2.6")
+
+    assert result.status == "ok"
+    assert result.analysis is None
+    assert result.answer == "An answer."
+    assert len(chats(openrouter, OPUS)) == 2
+    assert any(text.startswith("There is no analysis: ") for text in result.warnings)
+    assert "There is no analysis this time." in sent(openrouter, "moonshotai/kimi-k2.6")
+
+
+# --- at most two billed calls
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        [Broken(judged(), 1, "truncate"), Reply("No JSON."), judged()],
+        [Reply("No JSON."), Broken(judged(), 1, "truncate"), judged()],
+        [Broken(judged(), 1, "truncate"), Broken(judged(), 1, "truncate"), judged()],
+        [Reply(""), Reply(""), judged()],
+        [Reply("Some", finish="error"), Reply(""), judged()],
+        [Reply(""), Fault(400, "response_format is not supported"), Reply("No JSON."), judged()],
+    ],
+)
+def test_two_calls_may_be_billed_and_no_more(openrouter: Server, script: Any):
+    openrouter.reply(OPUS, script)
+
+    result = fuse("Why?", models=[GPT], judge=OPUS, synthesizer="moonshotai/kimi-k2.6", retries=5)
+
+    billed = [request for request in chats(openrouter, OPUS) if request.status == 200]
+    assert len(billed) == 2
+    assert result.analysis is None
+    assert result.answer == "An answer."
+
+
+def test_one_broken_stream_leaves_room_for_one_more(openrouter: Server):
+    openrouter.reply(OPUS, [Broken(judged("A"), 1, "truncate"), judged("A")])
+
+    result = fuse("Why?", models=[GPT], judge=OPUS)
+
+    assert result.analysis is not None
+
+
+def test_refusals_do_not_count_as_billed(openrouter: Server):
+    openrouter.reply(OPUS, RefuseParameter("response_format", [Reply("No JSON.")][0]))
+
+    fuse("Why?", models=[GPT], judge=OPUS, synthesizer="moonshotai/kimi-k2.6")
+
+    assert formats(openrouter, OPUS) == ["json_schema", "json_object", "words", "words"]
+
+
+def test_an_endpoint_that_costs_nothing_is_asked_field_by_field_at_last(server: Server):
+    server.reply("judge", Reply("They agree that it is so."))
+
+    result = fuse("Why?", **panel(server))
+
+    assert len(chats(server, "judge")) > 2
+    assert result.analysis is not None
+    assert [call.round for call in result.calls if call.stage == "judge"] == list(
+        range(1, len(chats(server, "judge")) + 1)
+    )
+
+
+# --- failures
+
+
+@pytest.mark.parametrize("fault", [Fault(503, retry_after=0), Fault(401), Fault(402), context_exceeded()])
+def test_a_failing_judge_loses_nothing(server: Server, fault: Fault):
+    server.reply("judge", fault)
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.status == "ok"
+    assert [response.label for response in result.responses] == ["A", "B"]
+    assert (result.analysis, result.answer) == (None, "The fused answer.")
+    assert any(text.startswith("There is no analysis: judge@") for text in result.warnings)
+
+
+def test_an_overflow_is_not_taken_for_a_refused_format(server: Server):
+    server.reply("judge", context_exceeded())
+
+    fuse("Why?", **panel(server))
+
+    assert len(chats(server, "judge")) == 1
+
+
+def test_a_judge_s_fallback_judges_in_its_place(server: Server):
+    server.reply("judge", Fault(401))
+    server.reply("spare", judged())
+    judge = Panelist(model=at(server, "judge")[0], fallback=at(server, "spare")[0])
+
+    told = record(**panel(server) | {"judge": judge})
+
+    assert told.kept.analysis is not None
+    assert any("is asked in its place" in text for text in told.kept.warnings)
+    assert at(server, "spare")[0] in told.planned
+
+
+def test_a_judge_s_fallback_does_not_get_a_third_billed_call(openrouter: Server):
+    openrouter.reply(OPUS, Reply("No JSON."))
+    judge = Panelist(model=OPUS, fallback=GPT)
+
+    fuse("Why?", models=["moonshotai/kimi-k2.6"], judge=judge, synthesizer="deepseek/deepseek-v4-pro")
+
+    assert len(chats(openrouter, OPUS)) == 2
+    assert chats(openrouter, GPT) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":' * 50_000,
+        "{" * 50_000,
+        '{"consensus": "x", "contradictions": 3, "partial_coverage": [1], "unique_insights": [], "blind_spots": []}',
+        '{"consensus": [[]], "contradictions": [], "partial_coverage": [], "unique_insights": [], "blind_spots": []}',
+        '{"consensus": [], "contradictions": [{"topic": 1}], "partial_coverage": [], "unique_insights": [],'
+        ' "blind_spots": []}',
+        "[]",
+        "",
+    ],
+)
+def test_a_hostile_reply_is_unreadable_and_never_an_accident(text: str):
+    with pytest.raises(ValueError, match=r"."):
+        read_analysis(text, {"A": "a"})
+
+
+@pytest.mark.parametrize("around", ["{}", "```json\n{}\n```", "Here {{it}} is: {} Good?", "Set {{}}: {}"])
+def test_an_analysis_is_found_whatever_stands_around_it(around: str):
+    text = around.format(analysis_json("AB"))
+
+    assert read_analysis(text, {"A": "a", "B": "b"}).consensus == ("All answers name the same cause.",)
+
+
+def test_letters_are_read_in_several_spellings_and_strangers_dropped():
+    data = json.loads(analysis_json("AB"))
+    data["unique_insights"] = [{"label": x, "insight": "i"} for x in ("Response A", "[b]", "Z", None)]
+
+    analysis = read_analysis(json.dumps(data), {"A": "a", "B": "b"})
+
+    assert [insight.label for insight in analysis.unique_insights] == ["A", "B"]
+
+
+def test_the_first_object_with_a_wanted_name_is_taken():
+    assert first_object('{"x": 1} {"y": {"x": 2}}', ["y"]) == {"y": {"x": 2}}
+    assert first_object('{"x": 1} {"z": 2}', ["y"]) == {"x": 1}
+
+
+def test_the_analysis_is_asked_of_one_seat_too():
+    with scripted({"judge": json.loads(analysis_json("A")), "*": "Text."}) as script:
+        result = fuse("Why?", models=["a"], judge="j")
+
+    assert result.analysis is not None
+    assert [request.stage for request in script.requests] == ["panel", "judge", "synthesis"]

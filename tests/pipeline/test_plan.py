@@ -1,0 +1,232 @@
+"""The plan: who will be called, at what price, and what is refused before anything is called."""
+
+from typing import Any
+
+import pytest
+
+from fusion_magic import Line, Panel, Panelist, fuse, scripted
+from fusion_magic.errors import KeyMissing, SettingsError, UnknownModel, UnknownPanel
+from fusion_magic.events import RunStarted
+from pipeline.asking import at, chats, judged, panel, record
+from servers.openrouter import Fault, Reply, Server
+
+OPUS = "anthropic/claude-opus-4.8"
+ANALYSIS: dict[str, Any] = {
+    "consensus": ["x"],
+    "contradictions": [],
+    "partial_coverage": [],
+    "unique_insights": [],
+    "blind_spots": [],
+}
+
+
+def test_a_vanished_model_is_refused_with_its_successors_before_anything_is_called(openrouter: Server):
+    with pytest.raises(UnknownModel, match=r'no model "openai/gpt-5.4"; nearest now: openai/gpt-5\.5'):
+        fuse("Why?", models=["openai/gpt-5.4"], judge=OPUS)
+
+    assert chats(openrouter) == []
+
+
+def test_a_vanished_judge_is_refused_before_the_panel_is_paid(openrouter: Server):
+    with pytest.raises(UnknownModel, match="nobody/knows"):
+        fuse("Why?", models=["openai/gpt-5.5"], judge="nobody/knows")
+
+    assert chats(openrouter) == []
+
+
+def test_a_model_that_is_new_since_the_catalogue_was_read_is_found(openrouter: Server):
+    fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+    openrouter.models.append({"id": "openai/gpt-6", "pricing": {"prompt": "0", "completion": "0"}})
+    with pytest.raises(UnknownModel):  # asked for less than a minute ago: the endpoint is not pestered
+        fuse("Why?", models=["openai/gpt-6"], judge=OPUS)
+
+    assert [request.path for request in openrouter.requests].count("/api/v1/models") == 1
+
+
+def test_without_a_catalogue_the_run_goes_on_without_prices(openrouter: Server):
+    openrouter.models.clear()
+
+    run = record(models=["openai/gpt-5.5"], judge=OPUS)
+
+    assert run.kept.status == "ok"
+    assert {call.prompt_price for call in run.of(RunStarted)[0].plan} == {None}
+
+
+def test_the_plan_has_every_call_with_the_catalogue_s_price(openrouter: Server):
+    seat = Panelist(model="openai/gpt-5.5", fallback="moonshotai/kimi-k2.6")
+
+    run = record(models=[seat, "google/gemini-3-flash-preview"], judge=OPUS)
+
+    plan = [(call.stage, call.label, call.model, call.prompt_price, call.fallback) for call in run.events[0].plan]
+    assert plan == [
+        ("panel", "A", "openai/gpt-5.5", 5e-6, False),
+        ("panel", "A", "moonshotai/kimi-k2.6", 9.5e-7, True),
+        ("panel", "B", "google/gemini-3-flash-preview", 5e-7, False),
+        ("judge", "", OPUS, 5e-6, False),
+        ("synthesis", "", OPUS, 5e-6, False),
+    ]
+
+
+def test_nothing_is_called_that_the_plan_did_not_show(server: Server):
+    server.reply("a", Fault(503, retry_after=0))
+    server.reply("judge", Fault(500, retry_after=0))
+    seats = [Panelist(model=at(server, "a")[0], fallback=at(server, "spare")[0]), *at(server, "b")]
+
+    run = record(**panel(server) | {"models": seats}, retries=1)
+
+    assert {f"{request.model}@{server.base_url}" for request in chats(server)} == set(run.planned)
+
+
+def test_calls_of_a_loopback_server_cost_nothing(server: Server):
+    run = record(**panel(server))
+
+    assert {call.prompt_price for call in run.of(RunStarted)[0].plan} == {0.0}
+    assert run.kept.cost == 0.0
+    assert not run.kept.cost_is_partial
+
+
+@pytest.mark.parametrize(
+    ("judge", "writer", "warning"),
+    [
+        ("a", "c", "The judge (a) also sits on the panel."),
+        ("c", "b", "The synthesizer (b) also sits on the panel."),
+        ("a", "a", "The judge (a) and the synthesizer (a) also sit on the panel."),
+    ],
+)
+def test_a_judge_or_synthesizer_that_sits_on_the_panel_is_told_once(judge: str, writer: str, warning: str):
+    with scripted({"judge": ANALYSIS, "*": "Text."}):
+        result = fuse("Why?", models=["a", "b"], judge=judge, synthesizer=writer)
+
+    assert result.warnings == (warning,)
+
+
+def test_strangers_as_judge_and_synthesizer_are_not_warned_of():
+    with scripted({"judge": ANALYSIS, "*": "Text."}):
+        result = fuse("Why?", models=["a", "b"], judge="c", synthesizer="d")
+
+    assert result.warnings == ()
+
+
+def test_private_asks_openrouter_for_endpoints_that_keep_nothing(openrouter: Server):
+    fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, private=True)
+
+    assert len(chats(openrouter)) == 3
+    for request in chats(openrouter):
+        assert request.body["provider"] == {"data_collection": "deny", "zdr": True}
+
+
+def test_without_private_no_provider_preference_is_sent(openrouter: Server):
+    fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
+
+    assert all("provider" not in request.body for request in chats(openrouter))
+
+
+def test_private_is_kept_by_a_loopback_server(server: Server):
+    assert fuse("Why?", **panel(server), private=True).status == "ok"
+
+
+def test_private_is_refused_for_another_remote_server_before_anything_is_called(server: Server):
+    with pytest.raises(SettingsError, match="--private can't be asked of"):
+        fuse("Why?", **panel(server) | {"judge": "j@https://models.example/v1"}, private=True)
+
+    assert server.requests == []
+
+
+def test_the_free_panel_is_made_from_the_live_catalogue(openrouter: Server):
+    run = record(panel="free")
+
+    assert run.planned[:3] == ["qwen/qwen3-coder:free", "google/gemma-3-27b-it:free", "openai/gpt-oss-20b:free"]
+    assert {request.model for request in chats(openrouter)} == set(run.planned)
+
+
+def test_the_free_panel_without_a_catalogue_is_one_sentence(openrouter: Server):
+    openrouter.models.clear()
+
+    with pytest.raises(SettingsError, match="No free models"):
+        fuse("Why?", panel="free")
+
+
+def test_an_option_that_a_model_s_entry_does_not_list_is_warned_of(openrouter: Server):
+    seats = [Panelist(model="qwen/qwen3-4b:free", temperature=0.0, effort="high", seed=3)]
+
+    result = fuse("Why?", models=seats, judge=OPUS)
+
+    assert result.warnings == ("qwen/qwen3-4b:free does not take effort; it runs with its own.",)
+
+
+def test_a_seat_s_temperature_of_zero_counts_as_chosen(openrouter: Server):
+    openrouter.models.append({"id": "x/cold", "pricing": {}, "supported_parameters": ["max_tokens"]})
+    openrouter.reply("x/cold", Reply("Text."))
+
+    result = fuse("Why?", models=[Panelist(model="x/cold", temperature=0.0)], judge=OPUS)
+
+    assert "x/cold does not take temperature; it runs with its own." in result.warnings
+
+
+def test_an_effort_that_the_synthesizer_does_not_take_is_warned_of_once(openrouter: Server):
+    writer = "google/gemma-3-27b-it:free"
+
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, synthesizer=writer, effort="high")
+
+    assert result.warnings == (f"{writer} does not take effort; it runs with its own.",)
+
+
+def test_a_quorum_above_the_number_of_seats_is_warned_of(server: Server):
+    result = fuse("Why?", **panel(server), quorum=5)
+
+    assert result.warnings == ("A quorum of 5 is more than the panel has; all 2 are waited for.",)
+
+
+def test_a_judge_s_system_text_is_not_ignored_in_silence(server: Server):
+    judge = Panelist(model=at(server, "judge")[0], system="Be strict.")
+
+    result = fuse("Why?", **panel(server) | {"judge": judge})
+
+    assert "The judge's system text is not used; --rubric tells the judge what to weigh." in result.warnings
+
+
+def test_nine_models_are_refused(server: Server):
+    with pytest.raises(SettingsError, match="at most 8 models; 9 were given"):
+        fuse("Why?", **panel(server, *"abcdefghi"))
+
+    assert server.requests == []
+
+
+def test_eight_models_sit(server: Server):
+    server.reply("judge", judged(*"ABCDEFGH"))
+
+    result = fuse("Why?", **panel(server, *"abcdefgh"))
+
+    assert [response.label for response in result.responses] == list("ABCDEFGH")
+
+
+def test_no_models_are_refused():
+    with scripted({"*": "x"}), pytest.raises(SettingsError, match="at least one model"):
+        fuse("Why?", models=[])
+
+
+def test_an_unknown_panel_names_the_nearest(openrouter: Server):
+    with pytest.raises(UnknownPanel, match='did you mean "budget"'):
+        fuse("Why?", panel="budgit")
+
+
+def test_an_unknown_endpoint_names_the_nearest(openrouter: Server):
+    with pytest.raises(SettingsError, match='No endpoint "olama"'):
+        fuse("Why?", models=["llama3.2@olama"])
+
+
+def test_an_endpoint_s_missing_key_is_told_before_anything_is_called(server: Server):
+    with pytest.raises(KeyMissing, match="OPENAI_API_KEY"):
+        fuse("Why?", **panel(server) | {"synthesizer": "gpt-5.5@openai"})
+
+    assert server.requests == []
+
+
+def test_settings_in_the_result_have_the_panel_written_out():
+    seat = Panelist(model="a", system="Be brief.")
+    with scripted({"judge": ANALYSIS, "*": Line("Text.")}):
+        result = fuse("Why?", panel=Panel(models=[seat], judge="j"), max_tokens=77)
+
+    assert result.settings["panel"]["models"][0]["system"] == "Be brief."
+    assert result.settings["panel"]["synthesizer"]["model"] == "j"
+    assert result.settings["max_tokens"] == 77
