@@ -147,7 +147,7 @@ class FusionResult(_Value):
     created: datetime = Field(description="when the run began, UTC")
     prompt: str = Field(description="the prompt that was sent")
     settings: dict[str, Any] = Field(description="the settings in force, the panel written out")
-    status: Status = Field("ok", description="ok, cancelled, limited (by a budget) or error")
+    status: Status = Field(default="ok", description="ok, cancelled, limited (by a budget) or error")
     error: str | None = Field(default=None, description="why there is no answer, or None")
     answer: str | None = Field(default=None, description="the synthesizer's whole answer")
     unfinished: str = Field(default="", description="what the synthesizer had written when it was stopped")

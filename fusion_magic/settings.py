@@ -31,11 +31,14 @@ class Chosen(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_names(cls, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            for name in cast("Mapping[Any, Any]", data):
-                if name not in cls.model_fields:
-                    raise ValueError(f'no setting "{name}"{nearest(str(name), cls.model_fields)}')
-        return cast("Any", data)
+        _check_names(cls, data)
+        return data
+
+
+def _check_names(kind: type[Chosen], data: object) -> None:
+    for name in cast("Mapping[object, object]", data) if isinstance(data, Mapping) else ():
+        if name not in kind.model_fields:
+            raise ValueError(f'no setting "{name}"{nearest(str(name), kind.model_fields)}')
 
 
 class Endpoint(Chosen):
@@ -188,6 +191,7 @@ class Panel(Chosen):
     def _fill(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
+        _check_names(cls, cast("object", data))  # pydantic runs this validator before the inherited one
         given = dict(cast("Mapping[str, Any]", data))
         models = _seats(given.get("models") or ())
         seats = tuple(cast("Iterable[object]", models)) if isinstance(models, Iterable) else (models,)
@@ -266,7 +270,7 @@ def checked(kind: type[T], data: Mapping[str, Any], where: str = "") -> T:
 def _sentence(error: ValidationError) -> str:
     found = error.errors(include_url=False)
     # A value that may be a name or a Panel has an error for each; the one about the Panel says more.
-    first = next((other for other in found if "Panel" in other["loc"]), found[0])
+    first = next((other for other in found if "Panel" in str(other["loc"])), found[0])
     place = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "Panel")))
     message = first["msg"].removeprefix("Value error, ").rstrip(".")
     given = first["input"]
@@ -278,7 +282,7 @@ def _sentence(error: ValidationError) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence: '; did you mean "budget"?', or a full stop if nothing is near."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return "; did you mean " + " or ".join(f'"{other}"' for other in close) + "?" if close else "."
 
 

@@ -192,7 +192,6 @@ def load(shell: InteractiveShell) -> None:
     magics = FusionMagics(shell)
     magics.fusion.__func__.__doc__ = flags.parser().format_help()
     shell.register_magics(magics)
-    shell.configurables.append(magics)
     shell.display_formatter.ipython_display_formatter.for_type(FusionResult, _display_once)
     shell.events.register("post_run_cell", _forget_shown)
 

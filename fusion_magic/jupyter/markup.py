@@ -24,13 +24,12 @@ from .live_markdown import safe_markdown
 __all__ = ["code_css", "escape", "plain", "safe_markdown", "to_html"]
 
 MAX_CHARACTERS = 200_000  # of Markdown; more is shown as it is, in <pre>
-MAX_STEPS = 40_000  # tries of the parser: a stand-in for time that is the same everywhere; prose takes 7 per 100 characters
-MAX_COLOURED = 50_000  # characters of code in one text that are highlighted
+MAX_STEPS = 40_000  # tries of the parser, which stand in for time; prose takes 7 for each 100 characters
+MAX_COLOURED, MAX_COLOURED_BLOCK = 20_000, 5_000  # characters of code highlighted in one text, in one block
 MAX_MATH, MAX_MATH_LINES = 5_000, 60  # characters and lines of one formula
 
-_TAGS = set(
-    "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split()
-)
+_TAGS = {*"h1 h2 h3 h4 h5 h6 p br hr blockquote ul ol li".split()}  # noqa: SIM905
+_TAGS |= {*"a code del em pre s span strong table thead tbody tr th td".split()}  # noqa: SIM905
 _ATTRIBUTES: dict[str, set[str]] = {
     "*": set(),  # not even nh3's own `title` and `lang`
     "a": {"href"},
@@ -51,11 +50,14 @@ _FAR_REACHING_TEX = re.compile(
 )
 _TEX_OPENING = re.compile(r"\\[(\[]|\\begin\{[A-Za-z]{1,32}\*?\}")
 _CLOSING = {"$": "$", "$$": "$$", r"\(": r"\)", r"\[": r"\]"}
-_LANGUAGES = frozenset(  # whose lexers were seen to stay fast on hostile code
-    "bash c c++ console cpp cs csharp css diff docker dockerfile go html ini java javascript js json jsx julia kotlin"
-    " latex lua makefile matlab perl php powershell py pycon python python3 r rb ruby rust scala sh shell sql swift tex"
-    " toml ts tsx typescript xml yaml yml zsh".split()
+# Lexers are regular expressions, many of them quadratic on hostile code. These stay under 0.4 s for one block of the
+# allowed size without long lines and without many blank ones; those for Java, C#, make, MATLAB and Perl do not.
+_LANGUAGES = frozenset(
+    """bash c c++ console cpp css diff docker dockerfile go html ini javascript js json jsx julia kotlin latex lua php
+    powershell py pycon python python3 r rb ruby rust scala sh shell sql swift tex toml ts tsx typescript xml yaml yml
+    zsh""".split()  # noqa: SIM905 - forty lines of one word each read worse
 )
+_SLOW_TO_COLOUR = re.compile(r"[^\n]{200}|\n(?:[ \t]*+\n){3}")
 
 
 class _TooMuch(Exception):
@@ -240,9 +242,11 @@ def _render_math(_: Any, tokens: Sequence[Token], index: int, *__: Any) -> str:
 def _render_code(_: Any, tokens: Sequence[Token], index: int, __: Any, env: MutableMapping[str, Any]) -> str:
     code = tokens[index].content
     language = tokens[index].info.strip().partition(" ")[0].lower()
-    env["coloured"] += len(code)
-    coloured = language in _LANGUAGES and env["coloured"] <= MAX_COLOURED
-    return f'<pre class="fm-code"><code>{_coloured(code, language) if coloured else html.escape(code)}</code></pre>\n'
+    if language in _LANGUAGES and len(code) <= MAX_COLOURED_BLOCK and not _SLOW_TO_COLOUR.search(code):
+        env["coloured"] += len(code) + 100  # a block has a price of its own
+        if env["coloured"] <= MAX_COLOURED:
+            return f'<pre class="fm-code"><code>{_coloured(code, language)}</code></pre>\n'
+    return f'<pre class="fm-code"><code>{html.escape(code)}</code></pre>\n'
 
 
 def _coloured(code: str, language: str) -> str:
@@ -261,7 +265,7 @@ def _lexer_and_formatter(language: str) -> tuple[Any, Any]:
 
 
 def code_css(scope: str) -> str:
-    """Rules for the classes of highlighted code inside the selector `scope`, for light themes and JupyterLab's dark ones.
+    """Rules for the classes of highlighted code inside the selector `scope`, for light themes and dark ones.
 
     Without them, as in a notebook that is not trusted, code is readable in the colour of its surroundings.
     """
@@ -273,6 +277,7 @@ def code_css(scope: str) -> str:
 def _rules(scope: str, style: str) -> Iterator[str]:
     from pygments.formatters import HtmlFormatter
 
-    for name, (rule, *_) in HtmlFormatter(style=style, nobackground=True).class2style.items():
-        if rule and name not in ("err", "hll"):  # half a statement is no error in an answer
-            yield f"{scope} .fm-code .fm-{name}{{{rule}}}"
+    formatter = HtmlFormatter(style=style, classprefix="fm-")
+    for rule in formatter.get_token_style_defs(f"{scope} .fm-code"):
+        if " .fm-err {" not in rule:  # half a statement is no error in an answer
+            yield rule.partition(" /*")[0]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.resources import files
+from urllib.parse import quote
+
+from markdown_it import MarkdownIt
 
 from ..results import Analysis, Call, FailedModel, FusionResult, Response, cost_text, dollars
 from ..settings import split_model
-from .markup import code_css, escape, plain, safe_markdown, to_html
+from .markup import MAX_CHARACTERS, code_css, escape, plain, safe_markdown, to_html
 
 LEFT = 'style="text-align:left"'  # stays where <style> is stripped, and JupyterLab would align to the right
+UNSAFE_IN_URL = re.compile(r"[\s<>\"'`\\]")
+WIDE = 'style="overflow-x:auto;word-wrap:break-word"'  # the same
 BEGINNING = 400  # characters of a response in Markdown and plain text
 DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
 
@@ -23,7 +29,7 @@ def bundle(result: FusionResult) -> dict[str, str]:
 def answer_bundle(result: FusionResult) -> dict[str, str]:
     """The answer alone, for `--quiet`."""
     answer = result.answer or result.unfinished or result.error or ""
-    shown = framed(f'<div class="fm-answer">{to_html(answer)}</div>')
+    shown = framed(f'<div class="fm-answer" {WIDE}>{to_html(answer)}</div>')
     return {"text/html": shown, "text/markdown": safe_markdown(answer), "text/plain": plain(answer)}
 
 
@@ -71,7 +77,8 @@ def seat_line(response: Response) -> str:
     """One seat in one line: letter, model, time, tokens, cost."""
     tokens = f"{response.usage.completion_tokens:,} tokens" if response.usage else "tokens not reported"
     cost = "not priced" if response.cost is None else dollars(response.cost)
-    return f"{response.label} · {named(response.model, response.served_model)} · {response.duration:.1f} s · {tokens} · {cost}"
+    model = named(response.model, response.served_model)
+    return f"{response.label} · {model} · {response.duration:.1f} s · {tokens} · {cost}"
 
 
 def named(model: str, served: str | None) -> str:
@@ -126,7 +133,7 @@ def html(result: FusionResult) -> str:
     parts = [
         *(f'<p class="fm-notice">{escape(line)}</p>' for line in notices(result)),
         f"<p><em>{escape(title)}</em></p>" if title else "",
-        f'<div class="fm-answer">{to_html(answer)}</div>' if answer else "",
+        f'<div class="fm-answer" {WIDE}>{to_html(answer)}</div>' if answer else "",
         _analysis_html(result),
         *(_response_html(response) for response in result.responses),
         *(_failed_html(lost) for lost in result.failed_models),
@@ -174,8 +181,8 @@ def _analysis_html(result: FusionResult) -> str:
     for kind, points in findings(result.analysis):
         rows.append(f'<tr><th colspan="2" {LEFT}>{kind}</th></tr>')
         rows.extend(f"<tr><td {LEFT}>{escape(who)}</td><td {LEFT}>{_inline(what)}</td></tr>" for who, what in points)
-    table = f'<table class="fm-analysis"><tbody>{"".join(rows)}</tbody></table>'
-    body = f'<div class="fm-wide">{table}</div>' if rows else "<p>No findings.</p>"
+    found = f'<table class="fm-analysis"><tbody>{"".join(rows)}</tbody></table>'
+    body = f'<div class="fm-wide">{found}</div>' if rows else "<p>No findings.</p>"
     return _details(_judge_line(result), body, open_=True)
 
 
@@ -187,18 +194,18 @@ def _inline(markdown_text: str) -> str:
 
 
 def _response_html(response: Response) -> str:
-    thought = _details("Reasoning", f'<div class="fm-text">{to_html(response.reasoning)}</div>', "fm-reasoning")
+    thought = _details("Reasoning", f'<div class="fm-text" {WIDE}>{to_html(response.reasoning)}</div>', "fm-reasoning")
     cited = "".join(f"<li>{_link(source.url, source.title)}</li>" for source in response.sources)
     body = (
         (thought if response.reasoning else "")
-        + f'<div class="fm-text">{to_html(response.content)}</div>'
+        + f'<div class="fm-text" {WIDE}>{to_html(response.content)}</div>'
         + (f"<ul>{cited}</ul>" if cited else "")
     )
     return _details(seat_line(response), body, "fm-response")
 
 
 def _failed_html(lost: FailedModel) -> str:
-    written = f'<div class="fm-text">{to_html(lost.content)}</div>' if lost.content else ""
+    written = f'<div class="fm-text" {WIDE}>{to_html(lost.content)}</div>' if lost.content else ""
     return _details(f"{lost.label} · {lost.model} · no answer", f"<p>{escape(lost.error)}</p>{written}", "fm-failed")
 
 
@@ -214,26 +221,29 @@ def _sources_html(result: FusionResult) -> str:
 def _link(url: str, title: str) -> str:
     if not url.startswith(("http://", "https://")):
         return escape(title or url)
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{escape(title or url)}</a>'
+    return f'<a href="{escape(_address(url))}" target="_blank" rel="noopener noreferrer">{escape(title or url)}</a>'
 
 
 # --- Markdown and plain text ------------------------------------------------------------------------
 
 
 def markdown(result: FusionResult) -> str:
-    """The result as Markdown, safe where a front end lets raw HTML through."""
+    """The result as Markdown, safe where a front end lets raw HTML through.
+
+    Made safe as a whole: parts that are harmless alone may turn into HTML side by side, where one leaves code open.
+    """
     title, answer = _answer(result)
     parts = [
         *(f"> {_line(note)}" for note in notices(result)),
         f"*{title}*" if title else "",
-        safe_markdown(answer),
+        _closed(answer),
         *_analysis_markdown(result),
-        *(f"**{_line(seat_line(seat))}**\n\n{safe_markdown(_beginning(seat.content))}" for seat in result.responses),
+        *(f"**{_line(seat_line(seat))}**\n\n{_closed(_beginning(seat.content))}" for seat in result.responses),
         *(f"**{lost.label} · {_line(lost.model)}: no answer.** {_line(lost.error)}" for lost in result.failed_models),
-        *(f"- {_line(source.title or source.url)}: {_address(source.url)}" for source in result.sources),
+        *(f"- {_line(source.title or source.url)}: `{_address(source.url)}`" for source in result.sources),
         f"*{_line(totals(result))}*",
     ]
-    return "\n\n".join(part for part in parts if part)
+    return safe_markdown("\n\n".join(part for part in parts if part))
 
 
 def _analysis_markdown(result: FusionResult) -> Iterator[str]:
@@ -247,12 +257,27 @@ def _analysis_markdown(result: FusionResult) -> Iterator[str]:
 
 def _line(value: str) -> str:
     """Text on one line of Markdown."""
-    return safe_markdown(" ".join(value.split()))
+    return " ".join(plain(value).split())
 
 
 def _address(url: str) -> str:
-    """An address as code, which nothing in it can end."""
-    return f"`{'%20'.join(plain(url).split()).replace('`', '%60')}`"
+    """An address that ends neither an attribute nor code."""
+    return UNSAFE_IN_URL.sub(lambda found: quote(found[0]), plain(url))
+
+
+def _closed(content: str) -> str:
+    """Markdown whose last code block is closed, so that it does not swallow what follows."""
+    content = plain(content)
+    if len(content) > MAX_CHARACTERS or not ("```" in content or "~~~" in content):
+        return content
+    last = _blocks().parse(f"{content}\n\nx")[-1]
+    return f"{content}\n{last.markup}" if last.type == "fence" else content
+
+
+@cache
+def _blocks() -> MarkdownIt:
+    """A parser that finds blocks and leaves what is in them."""
+    return MarkdownIt("commonmark").disable("inline")
 
 
 def _beginning(content: str) -> str:
@@ -278,7 +303,7 @@ def _text_parts(result: FusionResult, title: str, answer: str) -> Iterable[str]:
     if result.analysis:
         yield _judge_line(result)
         for kind, points in findings(result.analysis):
-            yield "\n".join([kind, *(f"  {f'[{who}] ' if who else ''}{' '.join(what.split())}" for who, what in points)])
+            yield "\n".join([kind, *(f"  {f'[{who}] ' if who else ''}{_line(what)}" for who, what in points)])
     for seat in result.responses:
         yield f"[{seat.label}] {seat_line(seat)}\n{_beginning(seat.content)}"
     for lost in result.failed_models:

@@ -26,6 +26,8 @@ from .plan import Chair, Plan
 
 LEVELS = ("json_schema", "json_object", "words")
 BILLED_AT_MOST = 2
+# A reply of braces alone would take a second to search, in the loop that serves every run.
+BRACES_AT_MOST = 1000
 ABOUT_FORMAT = re.compile(r"response_format|json_schema|json_object|schema|grammar|structured", re.IGNORECASE)
 ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
 
@@ -190,10 +192,14 @@ def first_object(text: str, wanted: Iterable[str] = ()) -> dict[str, Any]:
 def _objects(text: str) -> Iterator[dict[str, Any]]:
     """Every outermost JSON object in a text, whatever stands around it."""
     decoder, start = json.JSONDecoder(), text.find("{")
-    while start >= 0:
+    for _ in range(BRACES_AT_MOST):
+        if start < 0:
+            return
         try:
             found, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):  # thousands of braces are no answer, and must not end the run
+        except RecursionError:
+            return
+        except ValueError:
             end = start + 1
         else:
             yield found

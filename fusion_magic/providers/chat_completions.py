@@ -166,13 +166,13 @@ def _model_info(entry: dict[str, Any], endpoint: Endpoint) -> ModelInfo:
     pricing = as_object(entry.get("pricing"))
     free = FREE if endpoint.costs_nothing else UNKNOWN
     context = as_count(entry.get("context_length")) or as_count(as_object(entry.get("meta")).get("n_ctx"))
-    named: object = entry.get("supported_parameters")
+    says_parameters = isinstance(entry.get("supported_parameters"), list)
     return ModelInfo(
         id=as_text(entry["id"]),
         name=as_text(entry.get("name")),
         context=context or None,
         price=price_from_catalogue(pricing) if pricing else free,
-        parameters=frozenset(map(as_text, as_list(named))) if isinstance(named, list) else None,
+        parameters=frozenset(map(as_text, as_list(entry["supported_parameters"]))) if says_parameters else None,
         created=as_count(entry.get("created")),
     )
 
@@ -218,12 +218,11 @@ def headers_of(endpoint: Endpoint, key: SecretStr | None) -> dict[str, str]:
 
 
 def _json(data: str | bytes, request: ChatRequest) -> dict[str, Any]:
-    try:
-        parsed: object = json.loads(data)
-    except (ValueError, RecursionError) as exc:
-        raise StreamBroken(f"{request.name}: the server sent something that is not JSON.", retryable=True) from exc
+    parsed: object = None
+    with suppress(ValueError, RecursionError):  # no cause is kept: it would hold all that was sent
+        parsed = json.loads(data)
     if not isinstance(parsed, dict):
-        raise StreamBroken(f"{request.name}: the server sent JSON that is no object.", retryable=True)
+        raise StreamBroken(f"{request.name}: the server sent something that is no JSON object.", retryable=True)
     return cast("dict[str, Any]", parsed)
 
 

@@ -168,7 +168,7 @@ class ChunkReader:
         return self._chunk(data, choice, as_object(choice.get("delta" if "delta" in choice else "message")))
 
     def _chunk(self, data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> Chunk:
-        finish = _finish(choice.get("finish_reason"))
+        finish = None if self.finished else _finish(choice.get("finish_reason"))
         self._tools.feed(as_list(delta.get("tool_calls")))
         text, thought = self._split.feed(self._text.feed(_text(delta)))
         reasoning = self._thought.feed(_reasoning(delta)) + thought

@@ -63,7 +63,8 @@ def bare_shell() -> Iterator[InteractiveShell]:
 @pytest.fixture
 def cell(bare_shell: InteractiveShell) -> Iterator[Cells]:
     """`cell(code)` runs a cell in a shell with an empty namespace and fresh settings."""
-    bare_shell.reset()
+    bare_shell.user_ns.clear()
+    bare_shell.init_user_ns()
     bare_shell.run_cell("%load_ext fusion_magic")
     yield Cells(bare_shell)
     bare_shell.run_cell("%unload_ext fusion_magic")

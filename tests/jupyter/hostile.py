@@ -22,7 +22,7 @@ _RAW_HTML = {
     "namespace confusion": "<svg></p><style><a id='</style><img src=1 onerror=alert(1)>'>",
     "noscript confusion": '<noscript><p title="</noscript><img src=x onerror=alert(1)>"></noscript>',
     "comment": "<!--><img src=x onerror=alert(1)>-->",
-    "processing instruction": "<?xml-stylesheet href='javascript:alert(1)'?><!DOCTYPE x [<!ENTITY y 'z'>]><![CDATA[<b>]]>",
+    "processing instruction": "<?xml-stylesheet href='javascript:alert(1)'?><!DOCTYPE x><![CDATA[<b>]]>",
     "style sheet": "<style>@import 'https://evil.example/x.css'; .jp-Notebook{display:none}</style>",
     "overlay": '<div style="position:fixed;inset:0;z-index:99999;background:#fff">Session expired</div>',
     "our own classes": '<span class="mathjax_process fm-result">$x$</span>',
@@ -74,14 +74,14 @@ _CODE = {
     "code span over lines": "`a\nb` <script>alert(1)</script> `c`",
     "backtick in an address": "https://a.example/` x ` <script>alert(1)</script> `",
     "code cut by strikethrough": "~~a `b~~ <script>alert(1)</script>` c",
-    "code cut by a table's cell": "| a `b | <script>alert(1)</script>` |\n|---|---|\n| `c | <img src=x onerror=alert(1)>` |",
+    "code cut by a table's cell": "| a `b | <script>alert(1)</script>` |\n|---|---|\n| `c | <img src=x>` |",
     "HTML in a table's cell": "| <script>alert(1)</script> | b |\n|---|:-:|\n| <img src=x onerror=alert(1)> | `<b>` |",
-    "code in many languages": "".join(f"```{name}\n<script>'\"`{{\n```\n" for name in ("html", "php", "jsx", "diff")),
+    "code in many languages": "".join(f"```{name}\n<script>'\"`{{\n```\n" for name in ["html", "php", "jsx"]),
 }
 
 _TEX = {
     "TeX link": r"$\href{javascript:alert(1)}{x}$ \(\url{javascript:alert(1)}\)",
-    "TeX styles": r"$$\style{position:fixed;inset:0}{x} \class{jp-Notebook}{y} \cssId{z}{w}$$ $\bbox[position:fixed]{x}$",
+    "TeX styles": r"$$\style{position:fixed}{x} \class{jp-Notebook}{y} \cssId{z}{w}$$ $\bbox[position:fixed]{x}$",
     "TeX that redefines": r"\begin{align}\gdef\alpha{evil}\def\a{\a\a}\a\end{align} \[\require{html}\]",
     "TeX as big as the screen": r"$\rule{1000em}{1000em}$ \[\raise 500px {x}\]",
     "HTML in TeX": r"$</span><script>alert(1)</script>$ \[<img src=x onerror=alert(1)>\] $$a<b$$",

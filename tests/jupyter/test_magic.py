@@ -27,7 +27,8 @@ ANALYSIS = {
     "unique_insights": [{"label": "A", "insight": "It lies on the Seine."}],
     "blind_spots": [],
 }
-ANSWERS = {"judge": ANALYSIS, "synthesis": "The capital is Paris.", "*": "Paris."}
+CHAIRS = {"judge": ANALYSIS, "synthesis": "The capital is Paris."}
+ANSWERS = {**CHAIRS, "*": "Paris."}
 MODELS = "-m a/one -m b/two"
 NEVER = Line("Too late.", first_token=600.0)
 STALLS = Line("Too slow.", gap=600.0)
@@ -58,8 +59,10 @@ def lost(result: FusionResult) -> str:
 CASES = {
     "panel": Case(
         "-p frontier",
-        lambda result, _: [seat.model for seat in result.responses]
-        == ["anthropic/claude-opus-4.8", "openai/gpt-5.5", "google/gemini-3.1-pro-preview"],
+        lambda result, _: (
+            [seat.model for seat in result.responses]
+            == ["anthropic/claude-opus-4.8", "openai/gpt-5.5", "google/gemini-3.1-pro-preview"]
+        ),
     ),
     "models": Case(
         "-m a/one -m b/two@ollama -m a/one",
@@ -70,8 +73,9 @@ CASES = {
     "max_tokens": Case(f"{MODELS} --max-tokens 123", lambda _, asked: {call.max_tokens for call in asked} == {123}),
     "temperature": Case(
         f"{MODELS} --temperature 0.25",
-        lambda _, asked: {call.temperature for call in of(asked, "panel")} == {0.25}
-        and of(asked, "judge")[0].temperature == 0,
+        lambda _, asked: (
+            {call.temperature for call in of(asked, "panel")} == {0.25} and of(asked, "judge")[0].temperature == 0
+        ),
     ),
     "effort": Case(f"{MODELS} --effort low", lambda _, asked: {call.effort for call in asked} == {"low"}),
     "system": Case(
@@ -85,7 +89,7 @@ CASES = {
     "timeout": Case(
         f"{MODELS} --timeout 0.05",
         lambda result, _: "took more than 0.05 s" in lost(result),
-        {**ANSWERS, "b/two": NEVER},
+        {**CHAIRS, "b/two": NEVER, "*": "Paris."},
     ),
     "connect_timeout": Case(
         f"{MODELS} --connect-timeout 3", lambda _, asked: {call.connect_timeout for call in asked} == {3.0}
@@ -93,27 +97,27 @@ CASES = {
     "first_token_timeout": Case(
         f"{MODELS} --first-token-timeout 0.05 --connect-timeout 0.05 --retries 0",
         lambda result, _: "no token within 0.05 s" in lost(result),
-        {**ANSWERS, "b/two": NEVER},
+        {**CHAIRS, "b/two": NEVER, "*": "Paris."},
     ),
     "gap_timeout": Case(
         f"{MODELS} --gap-timeout 0.05 --retries 0",
         lambda result, _: "nothing for 0.05 s" in lost(result),
-        {**ANSWERS, "b/two": STALLS},
+        {**CHAIRS, "b/two": STALLS, "*": "Paris."},
     ),
     "retries": Case(
         f"{MODELS} --retries 0",
         lambda result, asked: "b/two answered 500" in lost(result) and len(of(asked, "panel")) == 2,
-        {**ANSWERS, "b/two": [REFUSED, "Paris."]},
+        {**CHAIRS, "b/two": [REFUSED, "Paris."], "*": "Paris."},
     ),
     "quorum": Case(
         f"{MODELS} --quorum 1 --grace 0.05",
         lambda result, _: "the quorum of 1 had answered" in lost(result),
-        {**ANSWERS, "b/two": NEVER},
+        {**CHAIRS, "b/two": NEVER, "*": "Paris."},
     ),
     "grace": Case(
         f"{MODELS} --quorum 1 --grace 0.3",
         lambda result, _: len(result.responses) == 2 and not lost(result),
-        {**ANSWERS, "b/two": Line("Paris.", first_token=0.02)},
+        {**CHAIRS, "b/two": Line("Paris.", first_token=0.02), "*": "Paris."},
     ),
     "private": Case(f"{MODELS} --private", lambda _, asked: all(call.private for call in asked)),
 }
@@ -133,7 +137,11 @@ def test_what_a_flag_sets_is_not_so_without_it(cell: Cells) -> None:
     with scripted(ANSWERS) as script:
         ran = cell(f"%%fusion {MODELS}\nWhat is the capital of France?")
 
-    told = {name for name in ("effort", "private", "max_tokens", "temperature") if CASES[name].true(ran.value, script.requests)}
+    told = {
+        name
+        for name in ("effort", "private", "max_tokens", "temperature")
+        if CASES[name].true(ran.value, script.requests)
+    }
     assert told == set()
 
 
@@ -200,7 +208,7 @@ def test_fuse_shows_its_result_like_the_magic(cell: Cells) -> None:
 
 def test_the_terminal_tells_the_plan_then_each_seats_progress_then_the_result(cell: Cells) -> None:
     slow = Line("Paris.", first_token=0.4)
-    with scripted({**ANSWERS, "a/one": slow}):
+    with scripted({**CHAIRS, "a/one": slow, "*": "Paris."}):
         ran = cell(f"%%fusion {MODELS}\nWhat?")
 
     asked, answer = ran.text.index("A  a/one  "), ran.text.index("The capital is Paris.")
@@ -209,7 +217,7 @@ def test_the_terminal_tells_the_plan_then_each_seats_progress_then_the_result(ce
 
 
 def test_static_gives_the_result_alone(cell: Cells) -> None:
-    with scripted({**ANSWERS, "a/one": Line("Paris.", first_token=0.3)}):
+    with scripted({**CHAIRS, "a/one": Line("Paris.", first_token=0.3), "*": "Paris."}):
         ran = cell(f"%%fusion {MODELS} --static\nWhat?")
 
     assert "waiting" not in ran.text
@@ -297,9 +305,7 @@ def test_config_takes_models_and_none_takes_them_back(cell: Cells) -> None:
     assert all(seat.model.endswith("@local") for seat in without.value.responses)
 
 
-def test_a_bad_value_for_config_is_one_line_and_leaves_what_was(
-    cell: Cells, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_bad_value_for_config_is_one_line_and_leaves_what_was(cell: Cells, caplog: pytest.LogCaptureFixture) -> None:
     cell("%config FusionMagics.max_tokens = 200")
     ran = cell("%config FusionMagics.max_tokens = -4")
     with scripted(ANSWERS) as script:
@@ -425,7 +431,7 @@ def test_a_prompt_that_is_too_long_says_what_to_do(cell: Cells) -> None:
 
 
 def test_a_failed_synthesizer_leaves_the_answers_and_no_traceback(cell: Cells) -> None:
-    with scripted({**ANSWERS, "synthesis": CallError("a/one broke.")}):
+    with scripted(ANSWERS | {"synthesis": CallError("a/one broke.")}):
         ran = cell(f"%%fusion {MODELS} --static\nWhat?")
 
     assert ran.error is None

@@ -9,10 +9,53 @@ from hypothesis import strategies as st
 from fusion_magic.jupyter.segments import segments
 
 MEGABYTE = 1_000_000
-PIECES = ["`", "``", "```", "```py\n", "~~~", "$", "$$", "\\", "\\(", "\\)", "\\[", "\\]", "\\begin{a}", "\\end{a}"]
+PIECES = [
+    "`",
+    "``",
+    "```",
+    "```py\n",
+    "~~~",
+    "$",
+    "$$",
+    "\\",
+    "\\(",
+    "\\)",
+    "\\[",
+    "\\]",
+    "\\begin{a}",
+    "\\end{a}",
+]
 PIECES += ["\n", "\n\n", " ", "a", "5", "{x}", "> ", "- ", "1. ", "\t", "\r\n"]
-SHAPES = ["`", "$", "`$", "a`", "``a`", "$a ", "$ ", "$$ a$", "\\", "\\$", "\\(", "\\(\\[ ", "\\begin{a}", "{"]
-SHAPES += ["```a\n", "> ```\n", ">", "- ", "1. ", "\n", " \n", "\t`\n", "$a\n\n", "$$a\n\n", "\\[a$b$`c`", "12345678) "]
+SHAPES = [
+    "`",
+    "$",
+    "`$",
+    "a`",
+    "``a`",
+    "$a ",
+    "$ ",
+    "$$ a$",
+    "\\",
+    "\\$",
+    "\\(",
+    "\\(\\[ ",
+    "\\begin{a}",
+    "{",
+]
+SHAPES += [
+    "```a\n",
+    "> ```\n",
+    ">",
+    "- ",
+    "1. ",
+    "\n",
+    " \n",
+    "\t`\n",
+    "$a\n\n",
+    "$$a\n\n",
+    "\\[a$b$`c`",
+    "12345678) ",
+]
 
 
 def parts(kind: str, text: str) -> list[str]:
@@ -104,7 +147,7 @@ def test_a_megabyte_of_any_shape_takes_linear_time(shape: str) -> None:
         pass
     seconds = time.process_time() - began
 
-    assert seconds < 3  # under 1 s on an idle machine; a quadratic search takes minutes
+    assert seconds < 5  # under 1 s on an idle machine; a quadratic search takes minutes
 
 
 def test_many_different_closers_take_linear_time() -> None:
@@ -117,4 +160,4 @@ def test_many_different_closers_take_linear_time() -> None:
     seconds = time.process_time() - began
 
     assert [len(parts) for parts in found] == [1, 1, 1]
-    assert seconds < 3
+    assert seconds < 5

@@ -20,8 +20,8 @@ def at(server: Server, *names: str) -> tuple[str, ...]:
     return tuple(f"{name}@{server.base_url}" for name in names)
 
 
-def panel(server: Server, *names: str) -> dict[str, Any]:
-    """Settings for a panel on the loopback server with a judge and a writer of its own."""
+def panel(server: Server, *names: str) -> Any:
+    """Settings for a panel on the loopback server with a judge and a writer of its own, for `**`."""
     judge, writer = at(server, "judge", "writer")
     return {"models": at(server, *(names or ("a", "b"))), "judge": judge, "synthesizer": writer}
 

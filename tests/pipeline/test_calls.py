@@ -1,12 +1,12 @@
 """One call: what reaches the wire, what is retried, when time is over, and what the books say."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
-from fusion_magic import Line, Panelist, fuse, scripted
+from fusion_magic import Line, fuse, scripted
 from fusion_magic.api import request_for
 from fusion_magic.errors import (
     CallError,
@@ -18,72 +18,19 @@ from fusion_magic.errors import (
     StreamBroken,
 )
 from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, SeatFailed
-from fusion_magic.pipeline.accounts import Received, Tally
 from fusion_magic.pipeline.calls import same_model
-from fusion_magic.prices import FREE, UNKNOWN, Price
 from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
-from fusion_magic.results import Call, Usage, cost_text
+from fusion_magic.results import Call, Usage
 from fusion_magic.settings import Endpoint
 from pipeline.asking import at, chats, panel, record
-from servers.openrouter import Broken, Fault, Reply, Server, context_exceeded, llama_cpp, ollama
+from servers.openrouter import Broken, Fault, Reply, Server, context_exceeded, ollama
 
 OPUS = "anthropic/claude-opus-4.8"
 
 
 def call_of(calls: tuple[Call, ...], label: str) -> Call:
     return next(call for call in calls if call.label == label)
-
-
-# --- what reaches the wire
-
-
-def test_the_run_s_settings_reach_the_panel(server: Server):
-    fuse("Why?", **panel(server), temperature=0.7, effort="low", max_tokens=321, system="Answer in Latin.")
-
-    body = chats(server, "a")[0].body
-    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"]) == (0.7, "low", 321)
-    assert body["messages"] == [
-        {"role": "system", "content": "Answer in Latin."},
-        {"role": "user", "content": "Why?"},
-    ]
-
-
-def test_a_seat_s_own_settings_go_before_the_run_s(server: Server):
-    own = {"system": "You are a critic.", "temperature": 0.1, "effort": "high", "max_tokens": 99, "seed": 7}
-    seat = Panelist(model=at(server, "a")[0], **own)
-    asked = panel(server) | {"models": [seat, *at(server, "b")]}
-
-    fuse("Why?", **asked, temperature=0.9, effort="low", max_tokens=500, system="Be brief.")
-
-    body, other = chats(server, "a")[0].body, chats(server, "b")[0].body
-    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"], body["seed"]) == (0.1, "high", 99, 7)
-    assert body["messages"][0]["content"] == "You are a critic.\n\nBe brief."
-    assert (other["temperature"], other["reasoning_effort"], other["max_tokens"]) == (0.9, "low", 500)
-    assert "seed" not in other
-
-
-def test_an_unset_setting_is_not_sent(server: Server):
-    fuse("Why?", **panel(server))
-
-    body = chats(server, "a")[0].body
-    assert not {"temperature", "seed", "reasoning_effort", "response_format"} & set(body)
-    assert body["max_tokens"] == 16_000
-    assert body["messages"] == [{"role": "user", "content": "Why?"}]
-
-
-def test_effort_and_tokens_reach_openrouter_under_its_names(openrouter: Server):
-    fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, effort="high", max_tokens=123)
-
-    for request in chats(openrouter):
-        assert request.body["reasoning"] == {"effort": "high"}
-        assert request.body["max_completion_tokens"] == 123
-
-
-def test_all_calls_of_a_run_share_a_session(openrouter: Server):
-    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
-
-    assert {request.body["session_id"] for request in chats(openrouter)} == {result.id}
 
 
 # --- retries
@@ -192,7 +139,7 @@ def test_a_provider_s_nonsense_costs_one_seat_and_not_the_run():
 def test_a_first_token_that_does_not_come_is_a_failure_that_names_the_setting(server: Server):
     server.reply("a", Reply(first_token=30))
 
-    result = fuse("Why?", **panel(server), connect_timeout=0.05, first_token_timeout=0.05, retries=0)
+    result = fuse("Why?", **panel(server), connect_timeout=0.5, first_token_timeout=0.5, retries=0)
 
     assert "--first-token-timeout raises the limit" in result.failed_models[0].error
     assert [request.model for request in server.wait_closed()] == ["a"]
@@ -201,7 +148,7 @@ def test_a_first_token_that_does_not_come_is_a_failure_that_names_the_setting(se
 def test_a_stall_between_chunks_is_a_failure_that_keeps_the_text(server: Server):
     server.reply("a", Broken(Reply("one two three four five six"), 1, "stall"))
 
-    result = fuse("Why?", **panel(server), gap_timeout=0.1, retries=0)
+    result = fuse("Why?", **panel(server), gap_timeout=0.5, retries=0)
 
     assert "--gap-timeout raises the limit" in result.failed_models[0].error
     assert result.failed_models[0].content == "one two three"
@@ -212,7 +159,7 @@ def test_comments_do_not_pass_for_an_answer(server: Server):
     reply = Reply("one two three four five six", comments=True, comment_every=0.02)
     server.reply("a", Broken(reply, 1, "stall"))
 
-    result = fuse("Why?", **panel(server), gap_timeout=0.1, retries=0)
+    result = fuse("Why?", **panel(server), gap_timeout=0.5, retries=0)
 
     assert result.failed_models[0].content == "one two three"
 
@@ -220,7 +167,7 @@ def test_comments_do_not_pass_for_an_answer(server: Server):
 class SlowThinker:
     """Says at once that it is there, and thinks for longer than a gap may be."""
 
-    async def stream(self, request: ChatRequest) -> AsyncIterator[Chunk]:
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         yield Chunk(served=request.model)
         await asyncio.sleep(0.2 if request.label else 0.0)
         yield Chunk(text="Late.")
@@ -241,9 +188,9 @@ def test_an_empty_first_chunk_does_not_end_the_patience_for_the_first_token(serv
 def test_timeout_is_the_limit_of_a_call_with_its_retries(server: Server):
     server.reply("a", Reply("one two three " * 400, gap=0.05))
 
-    result = fuse("Why?", **panel(server), timeout=0.3)
+    result = fuse("Why?", **panel(server), timeout=1)
 
-    assert "took more than 0.3 s; --timeout raises the limit" in result.failed_models[0].error
+    assert "took more than 1 s; --timeout raises the limit" in result.failed_models[0].error
     assert len(chats(server, "a")) == 1
 
 
@@ -332,108 +279,6 @@ def test_citations_become_sources_with_their_seats(server: Server):
     result = fuse("Why?", **panel(server))
 
     assert [(source.url, source.labels) for source in result.sources] == [("https://example.org/a", ("A", "B"))]
-
-
-# --- the books
-
-
-def test_a_call_has_what_happened(openrouter: Server):
-    openrouter.reply("openai/gpt-5.5", Reply("Because.", cost=0.25))
-
-    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
-
-    call = result.calls[0]
-    assert (call.stage, call.label, call.model, call.served_model) == ("panel", "A", *(["openai/gpt-5.5"] * 2))
-    assert (call.attempts, call.unreported, call.finish_reason, call.reused) == (1, 0, "stop", False)
-    assert call.cost == 0.25
-    assert call.usage is not None
-    assert call.usage.completion_tokens > 0
-    assert call.ttft is not None
-    assert 0 <= call.ttft <= call.duration
-    assert call.request_id == chats(openrouter, "openai/gpt-5.5")[0].id
-    assert len(call.messages_hash) == 64
-    assert call.prompt_version.startswith("panel-")
-    assert result.cost is not None
-    assert result.cost > 0.25
-    assert result.usage.total_tokens == sum(c.usage.total_tokens for c in result.calls if c.usage)
-
-
-def test_a_broken_attempt_makes_the_cost_at_least(openrouter: Server):
-    openrouter.reply("openai/gpt-5.5", [Broken(Reply("a b c d e f"), 1, "truncate"), Reply("Whole.", cost=0.25)])
-
-    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
-
-    assert (result.calls[0].unreported, result.calls[0].cost) == (1, 0.25)
-    assert result.cost_is_partial
-    assert cost_text([result]).startswith("at least ")
-
-
-def test_what_a_failed_attempt_reported_is_added_up(openrouter: Server):
-    openrouter.reply("openai/gpt-5.5", [Reply("", cost=0.5), Reply("Whole.", cost=0.25)])
-
-    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
-
-    assert (result.calls[0].cost, result.calls[0].unreported, result.calls[0].attempts) == (0.75, 0, 2)
-    assert not result.cost_is_partial
-
-
-def test_a_call_that_failed_after_it_was_paid_keeps_its_cost(openrouter: Server):
-    openrouter.reply("openai/gpt-5.5", Reply("Some", finish="content_filter", cost=0.5))
-
-    result = fuse("Why?", models=["openai/gpt-5.5", "moonshotai/kimi-k2.6"], judge=OPUS)
-
-    assert call_of(result.calls, "A").cost == 0.5
-    assert not result.cost_is_partial
-
-
-def test_usage_without_a_cost_is_priced_from_the_catalogue(openrouter: Server):
-    openrouter.reply(
-        "openai/gpt-5.5", Reply(usage={"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100})
-    )
-
-    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
-
-    assert result.calls[0].cost == pytest.approx(1000 * 5e-6 + 100 * 3e-5)
-
-
-def test_an_unknown_price_is_none_and_makes_the_total_at_least():
-    with scripted({"a": Line("Text.", cost=None), "*": Line("Text.", cost=0.1)}):
-        result = fuse("Why?", models=["a", "b"], judge="j")
-
-    assert result.calls[0].cost is None
-    assert result.cost_is_partial
-
-
-def test_a_refused_attempt_is_not_booked_as_a_bill():
-    tally = Tally(UNKNOWN)
-    tally.next_attempt()
-
-    assert tally.settle(answered=False, refused=True) is False
-    assert (tally.cost, tally.unreported) == (0.0, 0)
-
-
-@pytest.mark.parametrize(
-    ("price", "received", "answered", "cost", "unreported"),
-    [
-        (UNKNOWN, Received(cost=0.5), True, 0.5, 0),
-        (UNKNOWN, Received(), True, None, 0),
-        (UNKNOWN, Received(), False, None, 1),
-        (UNKNOWN, Received(cost=0.5), False, 0.5, 0),
-        (FREE, Received(), False, 0.0, 0),
-        (FREE, Received(cost=0.5), True, 0.0, 0),
-        (Price(1.0, 2.0), Received(usage=Usage(prompt_tokens=1, completion_tokens=1)), False, 3.0, 0),
-    ],
-)
-def test_an_attempt_is_booked_once(
-    price: Price, received: Received, answered: bool, cost: float | None, unreported: int
-):
-    tally = Tally(price)
-    tally.next_attempt()
-    tally.received = received
-
-    tally.settle(answered=answered)
-
-    assert (tally.cost, tally.unreported) == (cost, unreported)
 
 
 # --- who answered

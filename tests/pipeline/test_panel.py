@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from fusion_magic import Panelist, PanelFailed, fuse, scripted
+from fusion_magic import PanelFailed, Panelist, fuse, scripted
 from fusion_magic.events import SeatAnswered, SeatFailed
 from pipeline.asking import at, chats, judged, panel, record
 from servers.openrouter import Broken, Fault, Reply, Request, Server

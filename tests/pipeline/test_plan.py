@@ -57,7 +57,9 @@ def test_the_plan_has_every_call_with_the_catalogue_s_price(openrouter: Server):
 
     run = record(models=[seat, "google/gemini-3-flash-preview"], judge=OPUS)
 
-    plan = [(call.stage, call.label, call.model, call.prompt_price, call.fallback) for call in run.events[0].plan]
+    plan = [
+        (call.stage, call.label, call.model, call.prompt_price, call.fallback) for call in run.of(RunStarted)[0].plan
+    ]
     assert plan == [
         ("panel", "A", "openai/gpt-5.5", 5e-6, False),
         ("panel", "A", "moonshotai/kimi-k2.6", 9.5e-7, True),
@@ -225,7 +227,7 @@ def test_an_endpoint_s_missing_key_is_told_before_anything_is_called(server: Ser
 def test_settings_in_the_result_have_the_panel_written_out():
     seat = Panelist(model="a", system="Be brief.")
     with scripted({"judge": ANALYSIS, "*": Line("Text.")}):
-        result = fuse("Why?", panel=Panel(models=[seat], judge="j"), max_tokens=77)
+        result = fuse("Why?", panel=Panel.model_validate({"models": [seat], "judge": "j"}), max_tokens=77)
 
     assert result.settings["panel"]["models"][0]["system"] == "Be brief."
     assert result.settings["panel"]["synthesizer"]["model"] == "j"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def split(pieces: list[str]) -> tuple[str, str]:
 @given(TEXTS, st.lists(st.integers(0, 40), max_size=8))
 def test_a_thought_is_split_off_the_same_wherever_the_stream_is_cut(whole, cuts):
     edges = [0, *sorted(cuts), len(whole)]
-    pieces = [whole[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [whole[start:end] for start, end in pairwise(edges)]
 
     assert split(pieces) == split([whole])
 
