@@ -25,7 +25,7 @@ _MARKUP = re.compile(
     re.DOTALL | re.IGNORECASE | re.VERBOSE,
 )
 _HARMLESS = {"tag": "&lt;", "image": "&#33;", "definition": "&#93;", "link": "&#93;"}
-_BLANK = re.compile(r"(\n\s*\n)")
+_BLANK = re.compile(r"(\n[ \t]*\n)")  # a line of other spaces ends a paragraph for some and not for others
 _TEX = re.compile(r"\$|\\(?:begin|end)\{|\\\\[()\[\]]")
 _TEX_IN_CODE = re.compile(r"\\begin\{|\\\\[(\[]")  # JupyterLab hides only dollars in code from its search for TeX
 _DOLLAR_TOKEN = re.compile(r"\$\$?|\\[{}$]|[{}]")  # in the order of latex.js

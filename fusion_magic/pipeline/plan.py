@@ -114,7 +114,7 @@ def _seat(
         return Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
 
     seats = tuple(chair(seat) for seat in panel.models)
-    warnings = (*_kinship(panel), *_unused(panel, settings))
+    warnings = (*_kinship(panel), *_told(panel, settings))
     return Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), warnings)
 
 
@@ -127,13 +127,15 @@ def _kinship(panel: Panel) -> Iterator[str]:
         if seat.model in sitting
     ]
     if both and not panel.judge.model.endswith("@local"):
-        yield f"{' and '.join(both).capitalize()} also sit{'s' if len(both) == 1 else ''} on the panel."
+        yield f"{' and '.join(both)} also sit{'s' if len(both) == 1 else ''} on the panel.".replace("the", "The", 1)
 
 
-def _unused(panel: Panel, settings: Settings) -> Iterator[str]:
-    """A warning for each setting that changes nothing on this panel."""
+def _told(panel: Panel, settings: Settings) -> Iterator[str]:
+    """What the reader should know of the settings: which change nothing on this panel, and what was asked for."""
     if panel.judge.system and not panel.judge.model.endswith("@local"):
         yield "The judge's system text is not used; --rubric tells the judge what to weigh."
+    if settings.private and any(split_model(seat.model)[1] == "openrouter" for seat in panel.models):
+        yield "OpenRouter was asked for endpoints that neither keep nor train on data."
     if settings.quorum and settings.quorum > len(panel.models):
         yield f"A quorum of {settings.quorum} is more than the panel has; all {len(panel.models)} are waited for."
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ from .synthesis import check_schema, synthesize
 
 @dataclass(frozen=True, slots=True)
 class FusionRequest:
-    """What a run is asked to do."""
+    """What a run is asked to do; `before_calls` is awaited between the plan and the first call."""
 
     prompt: str
     settings: Settings
@@ -33,6 +33,7 @@ class FusionRequest:
     schema: type[BaseModel] | None = None
     parent: str | None = None
     notes: tuple[str, ...] = ()
+    before_calls: Callable[[], Awaitable[None]] | None = None
 
 
 class Sink:
@@ -94,6 +95,8 @@ async def run(
     for text in (*request.notes, *plan.warnings):
         tell(Warned(text))
     try:
+        if request.before_calls is not None:
+            await request.before_calls()
         status, error = await _stages(begun, plan, request)
     except asyncio.CancelledError:
         tell(RunEnded("cancelled", begun.now(), "The run was stopped."))

@@ -56,7 +56,8 @@ CONTRAST = """element => {
 }"""
 # Parts of the result that stick out of it to the right, unless they scroll inside something that does not.
 STICKING_OUT = """result => {
-    const scrolls = node => node !== result && (getComputedStyle(node).overflowX === 'auto' || scrolls(node.parentElement));
+    const scrolls = node => node !== result
+        && (getComputedStyle(node).overflowX === 'auto' || scrolls(node.parentElement));
     const edge = result.getBoundingClientRect().right + 1;
     return [...result.querySelectorAll('*')]
         .filter(node => node.getBoundingClientRect().right > edge && !scrolls(node.parentElement))
@@ -137,7 +138,7 @@ def test_a_cell_shows_progress_then_the_answer_in_its_place_readable_in_either_t
     for part in (".fm-notice", ".fm-answer p", "summary", ".fm-analysis th", ".fm-analysis td >> nth=1", ".fm-foot"):
         assert result.locator(part).first.evaluate(CONTRAST) >= 4.5, part
     assert result.evaluate(STICKING_OUT) == []
-    assert scene.output_behind("progress") == ["ran on"]
+    assert scene.output_behind("progress") == ["ran on\n"]
     assert scene.notebook.errors == []
 
 

@@ -72,6 +72,7 @@ _CODE = {
     "fence that a list ends": "- a\n  ```\n```\n<script>alert(1)</script>\n```\n",
     "fence that only looks closed": "```\na\n```~~\n<script>alert(1)</script>\n```\n",
     "code span over lines": "`a\nb` <script>alert(1)</script> `c`",
+    "code span over a line that only seems blank": "`a\n\xa0\n `![x](https://evil.example/x.png) <b>` c",
     "backtick in an address": "https://a.example/` x ` <script>alert(1)</script> `",
     "code cut by strikethrough": "~~a `b~~ <script>alert(1)</script>` c",
     "code cut by a table's cell": "| a `b | <script>alert(1)</script>` |\n|---|---|\n| `c | <img src=x>` |",

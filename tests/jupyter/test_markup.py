@@ -317,6 +317,7 @@ def test_code_stays_byte_for_byte(code: str) -> None:
         ('[a](https://b/$"c"$)', "[a](https://b/$&quot;c&quot;$)"),
         (r"`\begin{a}` \end{a} `<b>`", r"`\begin{a}` \end{a} `&lt;b>`"),
         ("`a\nb` `<c>`", "`a\nb` `&lt;c>`"),
+        ("`a\n\xa0\n `<b>` c", "`a\n\xa0\n `&lt;b>` c"),
         ("| a `b | <c>` |", "| a `b | &lt;c>` |"),
     ],
 )

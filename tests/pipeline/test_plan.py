@@ -117,6 +117,12 @@ def test_private_asks_openrouter_for_endpoints_that_keep_nothing(openrouter: Ser
         assert request.body["provider"] == {"data_collection": "deny", "zdr": True}
 
 
+def test_the_result_says_that_privacy_was_asked_for(openrouter: Server):
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, private=True)
+
+    assert "OpenRouter was asked for endpoints that neither keep nor train on data." in result.warnings
+
+
 def test_without_private_no_provider_preference_is_sent(openrouter: Server):
     fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -220,3 +221,20 @@ def test_a_key_is_nowhere_in_the_log_or_the_result(openrouter: Server):
 
     assert "key-of-a-test" in chats(openrouter)[0].headers["authorization"]
     assert "key-of-a-test" not in repr(told.events) + told.kept.model_dump_json() + repr(told.kept)
+
+
+def test_the_plan_can_be_shown_before_the_first_call():
+    order: list[str] = []
+
+    async def shown() -> None:
+        order.append("shown")
+
+    def listen(event: Event) -> None:
+        if isinstance(event, RunStarted | CallStarted):
+            order.append(type(event).__name__)
+
+    request = replace(request_for("Why?", models=["a"]), before_calls=shown)
+    with scripted(WHOLE):
+        Running(request, listen).wait()
+
+    assert order[:3] == ["RunStarted", "shown", "CallStarted"]
