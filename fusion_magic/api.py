@@ -126,6 +126,8 @@ def request_for(
         KeyMissing: no panel was chosen and there is no key.
     """
     settings = build_settings(chosen, *defaults, user_file().settings)
+    # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
+    prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     named = default_panel() or without_key
     if named is None and installed() is None and not (settings.panel or settings.models):
         raise KeyMissing(

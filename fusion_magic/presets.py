@@ -35,8 +35,8 @@ FREE_MEMBER = "openrouter/free-panel"
 class UserFile(Chosen):
     """What `fusion.toml` in the user's configuration folder may say.
 
-    A `fusion.toml` in the working folder may hold `[panels]` only: a cloned repository must not be able to
-    send a key elsewhere or to start a program.
+    A `fusion.toml` in the working folder may hold `[panels]` only, under names of their own: a cloned repository
+    must not be able to send a key elsewhere, to start a program, or to spend under a name the user knows.
     """
 
     settings: dict[str, Any] = Field(default_factory=dict[str, Any], description="defaults for any setting")
@@ -44,8 +44,6 @@ class UserFile(Chosen):
     endpoints: dict[str, dict[str, Any]] = Field(
         default_factory=dict[str, dict[str, Any]], description="servers by name"
     )
-    prices: dict[str, Any] = Field(default_factory=dict[str, Any], description="prices by model")
-    mcp: dict[str, Any] = Field(default_factory=dict[str, Any], description="MCP servers by name")
 
 
 def user_file() -> UserFile:
@@ -65,6 +63,9 @@ def user_file() -> UserFile:
             f"{project_path.resolve()}: a project's file may hold [panels] only; move [{extra[0]}] to {own_path}."
         )
     theirs = checked(UserFile, project, f"{project_path.resolve()}: ")
+    taken = sorted(set(theirs.panels) & set(_presets()))
+    if taken:
+        raise SettingsError(f'{project_path.resolve()}: the name "{taken[0]}" is taken; give the panel another.')
     return own.model_copy(update={"panels": {**theirs.panels, **own.panels}})
 
 

@@ -332,3 +332,10 @@ def test_a_failed_run_is_kept_as_last(server: Server):
 
     assert result.status == "error"
     assert last() == result
+
+
+def test_half_a_character_in_the_prompt_is_replaced_and_the_rest_asked():
+    with scripted({"*": "Text."}) as script:
+        fuse("Why \ud83d\ude00 and \ud83d?", models=["a"])
+
+    assert script.requests[0].messages[-1]["content"] == "Why \U0001f600 and \ufffd?"

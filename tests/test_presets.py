@@ -115,11 +115,11 @@ def test_an_unknown_panel_names_the_nearest():
 
 
 def test_without_a_file_there_is_nothing_in_it():
-    assert user_file().model_dump() == {"settings": {}, "panels": {}, "endpoints": {}, "prices": {}, "mcp": {}}
+    assert user_file().model_dump() == {"settings": {}, "panels": {}, "endpoints": {}}
 
 
 def test_the_user_s_file_may_hold_every_section():
-    own('[panels.mine]\nmodels = ["a/b"]\n[endpoints.x]\nbase_url = "http://h/v1"\n[settings]\npanel = "mine"\n[mcp]')
+    own('[panels.mine]\nmodels = ["a/b"]\n[endpoints.x]\nbase_url = "http://h/v1"\n[settings]\npanel = "mine"\n')
 
     assert members(panel_named("mine")) == ["a/b"]
     assert endpoints()["x"].base_url == "http://h/v1"
@@ -132,6 +132,13 @@ def test_a_project_s_panels_are_known_and_the_user_s_own_win():
 
     assert members(panel_named("mine")) == ["own/model"]
     assert members(panel_named("theirs")) == ["c/d"]
+
+
+def test_a_project_s_panel_may_not_take_the_name_of_a_preset():
+    project('[panels.budget]\nmodels = ["their/model"]\n')
+
+    with pytest.raises(SettingsError, match='the name "budget" is taken'):
+        panels()
 
 
 @pytest.mark.parametrize("section", ["endpoints", "prices", "mcp", "settings", "anything"])

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from typing import Any
 
+from IPython.core.formatters import IPythonDisplayFormatter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.display import DisplayHandle, display
@@ -187,12 +188,17 @@ def _display_once(result: FusionResult) -> None:
         display(bundle(result), raw=True)
 
 
+def _own_displays(shell: InteractiveShell) -> IPythonDisplayFormatter:
+    formatter: Any = shell.display_formatter
+    return formatter.ipython_display_formatter
+
+
 def load(shell: InteractiveShell) -> None:
     """Register the magics, their settings and the display of results."""
     magics = FusionMagics(shell)
     magics.fusion.__func__.__doc__ = flags.parser().format_help()
     shell.register_magics(magics)
-    shell.display_formatter.ipython_display_formatter.for_type(FusionResult, _display_once)
+    _own_displays(shell).for_type(FusionResult, _display_once)
     shell.events.register("post_run_cell", _forget_shown)
 
 
@@ -201,5 +207,5 @@ def unload(shell: InteractiveShell) -> None:
     shell.configurables[:] = [known for known in shell.configurables if not isinstance(known, FusionMagics)]
     for kind in ("cell", "line"):
         shell.magics_manager.magics[kind].pop("fusion", None)
-    shell.display_formatter.ipython_display_formatter.type_printers.pop(FusionResult, None)
+    _own_displays(shell).pop(FusionResult)
     shell.events.unregister("post_run_cell", _forget_shown)

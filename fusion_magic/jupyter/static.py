@@ -156,14 +156,19 @@ def framed(body: str) -> str:
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Plain texts as an HTML table."""
     names = "".join(f"<th {LEFT}>{escape(name)}</th>" for name in head)
-    lines = "".join(f"<tr>{''.join(f'<td {LEFT}>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    lines = "".join(f"<tr>{''.join(f'<td {LEFT}>{_breakable(cell)}</td>' for cell in row)}</tr>" for row in rows)
     top = f"<thead><tr>{names}</tr></thead>" if names else ""
     return f'<div class="fm-wide"><table class="fm-rows">{top}<tbody>{lines}</tbody></table></div>'
 
 
+def _breakable(name: str) -> str:
+    """A model's name may go on in the next line behind its vendor."""
+    return escape(name).replace("/", "/<wbr>")
+
+
 @cache
 def _style() -> str:
-    css = files(__package__).joinpath("static.css").read_text(encoding="utf-8")
+    css = files(__spec__.parent).joinpath("static.css").read_text(encoding="utf-8")
     return f"<style>{css}{code_css('.fm-result')}</style>"
 
 

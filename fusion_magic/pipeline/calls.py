@@ -272,7 +272,8 @@ def _record(run: Run, chair: Chair, question: Question, tally: Tally, error: str
 
 def _say_if_served_by_another(run: Run, chair: Chair, call: Call) -> None:
     served = call.served_model
-    if served and not chair.endpoint.is_local and not same_model(chair.slug, served):
+    expected = not served or chair.endpoint.is_local or served == chair.canonical
+    if not expected and not same_model(chair.slug, str(served)):
         run.emit(Warned(f"{chair.model} was asked, {served} answered."))
 
 

@@ -27,6 +27,7 @@ class Chair:
     endpoint: Endpoint
     price: Price = UNKNOWN
     fallback: Chair | None = None
+    canonical: str = ""
 
     @property
     def model(self) -> str:
@@ -111,7 +112,8 @@ def _seat(
         listed = (entries or {}).get(seat.model)
         price = FREE if endpoint.costs_nothing else listed.price if listed else UNKNOWN
         spare = seat.model_copy(update={"model": seat.fallback, "fallback": None}) if seat.fallback else None
-        return Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
+        canonical = listed.canonical if listed else ""
+        return Chair(seat, slug, endpoint, price, chair(spare) if spare else None, canonical)
 
     seats = tuple(chair(seat) for seat in panel.models)
     warnings = (*_kinship(panel), *_told(panel, settings))

@@ -70,7 +70,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model of an endpoint's catalogue. `parameters` is None where the endpoint does not say."""
+    """A model of an endpoint's catalogue. `parameters` is None where the endpoint does not say.
+
+    `canonical` is the dated name under which the endpoint may report the model."""
 
     id: str
     name: str = ""
@@ -78,6 +80,7 @@ class ModelInfo:
     price: Price = UNKNOWN
     parameters: frozenset[str] | None = None
     created: int = 0
+    canonical: str = ""
 
 
 class Provider(Protocol):

@@ -174,6 +174,7 @@ def _model_info(entry: dict[str, Any], endpoint: Endpoint) -> ModelInfo:
         price=price_from_catalogue(pricing) if pricing else free,
         parameters=frozenset(map(as_text, as_list(entry["supported_parameters"]))) if says_parameters else None,
         created=as_count(entry.get("created")),
+        canonical=as_text(entry.get("canonical_slug")),
     )
 
 

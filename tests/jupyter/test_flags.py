@@ -10,7 +10,7 @@ from fusion_magic.jupyter.flags import parse, parser
 
 
 def flags_of(name: str) -> list[str]:
-    return next(action.option_strings for action in parser()._actions if action.dest == name)
+    return next([*action.option_strings] for action in parser()._actions if action.dest == name)
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

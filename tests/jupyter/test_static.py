@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -26,25 +25,7 @@ from fusion_magic.results import (
 )
 
 from .hostile import HOSTILE
-
-VOID = {"br", "hr"}
-TAGS = VOID | {"a", "blockquote", "code", "del", "details", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol"}
-TAGS |= {"p", "pre", "s", "span", "strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"}
-ATTRIBUTES = {
-    "class": re.compile(r"((fm-[a-z0-9-]+|mathjax_process|mathjax_ignore) ?)+"),
-    "style": re.compile(r"(text-align: ?(left|center|right)|margin:6px 0|overflow-x:auto;word-wrap:break-word);?"),
-    "href": re.compile(r"(?i)(https?://|mailto:)[^\s\"<>]*"),
-    "target": re.compile("_blank"),
-    "rel": re.compile("noopener noreferrer"),
-    "open": re.compile(""),
-    "colspan": re.compile("2"),
-    "start": re.compile(r"\d+"),
-}
-MARKDOWN_ATTRIBUTES = ATTRIBUTES | {"class": re.compile(r"(?s)language-.*"), "title": re.compile("(?s).*")}
-UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e0fff]"
-)
-STYLE = re.compile("<style>.*?</style>", re.DOTALL)
+from .pages import MARKDOWN_ATTRIBUTES, STYLE, UNSEEN, Page
 
 ANALYSIS = Analysis(
     consensus=("Both name Paris.",),
@@ -85,47 +66,6 @@ def result(**more: Any) -> FusionResult:
     }
     created = datetime(2026, 1, 1, tzinfo=UTC)
     return FusionResult(id="0123456789ab", created=created, prompt="What?", settings={}, **(given | more))
-
-
-class Page(HTMLParser):
-    """What a browser would find: text, forbidden parts, tags that do not match."""
-
-    def __init__(self, fragment: str, attributes: dict[str, re.Pattern[str]] = ATTRIBUTES) -> None:
-        super().__init__()
-        self.attributes = attributes
-        self.text, self.forbidden = "", list[str]()
-        self.open, self.links = list[str](), list[str]()
-        self.feed(fragment)
-        self.close()
-        self.forbidden += [f"<{tag}> is not closed" for tag in self.open]
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in TAGS:
-            self.forbidden.append(f"<{tag}>")
-        for name, value in attrs:
-            rule = self.attributes.get(name)
-            if not rule or not rule.fullmatch(value or ""):
-                self.forbidden.append(f"<{tag} {name}={value!r}>")
-            if name == "href":
-                self.links.append(value or "")
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.forbidden.append(f"</{tag}> closes nothing")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def handle_comment(self, data: str) -> None:
-        self.forbidden.append(f"<!--{data}-->")
-
-    def handle_decl(self, decl: str) -> None:
-        self.forbidden.append(f"<!{decl}>")
-
-    def handle_pi(self, data: str) -> None:
-        self.forbidden.append(f"<?{data}>")
 
 
 def page(result: FusionResult) -> Page:

@@ -24,7 +24,7 @@ from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.results import Call, Usage
 from fusion_magic.settings import Endpoint
 from pipeline.asking import at, chats, panel, record
-from servers.openrouter import Broken, Fault, Reply, Server, context_exceeded, ollama
+from servers.openrouter import Broken, Fault, Reply, Server, analysis_json, context_exceeded, ollama
 
 OPUS = "anthropic/claude-opus-4.8"
 
@@ -291,6 +291,15 @@ def test_another_model_than_the_one_asked_is_told(server: Server):
 
     assert result.warnings == (f"a@{server.base_url} was asked, impostor answered.",)
     assert result.responses[0].served_model == "impostor"
+
+
+def test_the_catalogue_s_dated_name_of_a_model_is_not_another_model(openrouter: Server):
+    openrouter.models[0]["id"], openrouter.models[0]["canonical_slug"] = "a/opus-4.8", "a/4.8-opus-20260601"
+    openrouter.reply("a/opus-4.8", Reply(analysis_json("A"), served="a/4.8-opus-20260601"))
+
+    result = fuse("Why?", models=["a/opus-4.8"])
+
+    assert not [text for text in result.warnings if "answered" in text]
 
 
 @pytest.mark.parametrize(

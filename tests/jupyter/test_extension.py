@@ -1,0 +1,36 @@
+"""`%load_ext fusion_magic`: what is registered, once, and taken back."""
+
+from __future__ import annotations
+
+from fusion_magic import Settings, scripted
+
+from .conftest import Cells
+
+
+def test_unloading_takes_the_magics_and_their_settings_away(cell: Cells) -> None:
+    before = len(cell.shell.configurables)
+    cell("%unload_ext fusion_magic")
+
+    assert "not found" in cell("%%fusion\nWhat?").text
+    assert "not found" in cell("%fusion panels").text
+    assert len(cell.shell.configurables) == before - 1
+    cell("%load_ext fusion_magic")
+
+
+def test_reloading_leaves_one_of_everything(cell: Cells) -> None:
+    before = len(cell.shell.configurables)
+    cell("%reload_ext fusion_magic")
+    with scripted({"*": "The capital is Paris."}):
+        ran = cell("%%fusion -m a/one --quiet\nWhat?")
+
+    assert len(cell.shell.configurables) == before
+    assert ran.everything.count("The capital is Paris.") == 1
+
+
+def test_a_question_mark_lists_every_flag(cell: Cells) -> None:
+    told = cell("%%fusion?").everything
+
+    for name in Settings.model_fields:
+        assert f"--{'model' if name == 'models' else name.replace('_', '-')}" in told
+    for name in ("-p", "-m", "--into", "--static", "--raw", "--quiet"):
+        assert name in told
