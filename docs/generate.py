@@ -51,7 +51,8 @@ def reference() -> str:
         "## Settings\n\nKeyword arguments of `fuse`, `fuse_async` and `stream`; `%config FusionMagics.NAME = …`; "
         "`[settings]` in `fusion.toml`. What is given in the call wins over `%config`, and that over `fusion.toml`.\n\n"
         + _fields(Settings),
-        "## `Panel` and `Panelist`\n\n" + _fields(Panel) + "\n\nA seat is a model's name or a `Panelist`:\n\n" + _fields(Panelist),
+        f"## `Panel` and `Panelist`\n\n{_fields(Panel)}",
+        f"A seat is a model's name or a `Panelist`:\n\n{_fields(Panelist)}",
         "## `fusion.toml`\n\n" + _fields(UserFile) + "\n\nAn entry of `[endpoints.NAME]`:\n\n" + _fields(Endpoint),
         "## Panels\n\nScores: DRACO, percent, as published, measured with tools, DRACO only.\n\n"
         + _table(("panel", "models", "judge", "synthesizer", "score", "about"), _panels()),
@@ -65,7 +66,8 @@ def reference() -> str:
 def _flags() -> Iterator[tuple[str, str]]:
     for action in flags.parser()._actions:
         taken = action.metavar or ("{" + ",".join(action.choices) + "}" if action.choices else "")
-        names = ", ".join(f"`{option}{f' {taken}' if taken and action.nargs != 0 else ''}`" for option in action.option_strings)
+        taken = f" {taken}" if taken and action.nargs != 0 else ""
+        names = ", ".join(f"`{option}{taken}`" for option in action.option_strings)
         yield names, (action.help or "") % {"prog": "%%fusion"} if action.help is not argparse.SUPPRESS else ""
 
 
@@ -105,7 +107,8 @@ def _panels() -> Iterator[tuple[str, ...]]:
             continue
         models = ", ".join(f"`{seat.model}`" for seat in panel.models)
         score = f"{panel.score:.1f}" if panel.score is not None else "–"
-        yield f"`{name}`", models, f"`{panel.judge.model}`", f"`{panel.synthesizer.model}`", score, f"{panel.about} ({panel.source})"
+        chairs = (f"`{seat.model}`" for seat in (panel.judge, panel.synthesizer))
+        yield f"`{name}`", models, *chairs, score, f"{panel.about} ({panel.source})"
 
 
 def _result(kind: type[BaseModel]) -> str:

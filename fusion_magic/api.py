@@ -47,9 +47,10 @@ class Running:
 
     async def _run(self, request: FusionRequest, listen: Callable[[Event], None], using: Providers) -> FusionResult:
         try:
-            return await run(request, emit=listen, providers=using, state=self.state)
-        finally:
+            return _remember(await run(request, emit=listen, providers=using, state=self.state))
+        except BaseException:
             self.result()
+            raise
 
     def result(self) -> FusionResult | None:
         """What there is so far, which `last()` then has too; None if nothing began."""
@@ -93,10 +94,10 @@ def providers() -> Providers:
     return _providers.setdefault(loop_thread(), Providers())
 
 
-def interrupted(result: FusionResult | None) -> BaseException:
+def interrupted(result: FusionResult | None) -> FusionInterrupted:
     """The exception for an interrupted run with what was answered."""
     if result is None:
-        return KeyboardInterrupt("Interrupted before the first call.")
+        return FusionInterrupted("The run was stopped before its first call; nothing was asked.", None)
     total = len(result.responses) + len(result.failed_models)
     kept = f"{len(result.responses)} of {total} answers are kept in `_fusion` and `fusion_magic.last()`"
     return FusionInterrupted(f"The run was stopped; {kept}.", result)

@@ -150,16 +150,17 @@ class PanelFailed(FusionError):
 
 
 class FusionInterrupted(KeyboardInterrupt):
-    """The run was interrupted; `.result` is a FusionResult with what was answered so far.
+    """The run was interrupted; `.result` is a FusionResult with what was answered so far, or
+    None if nothing had been asked.
 
     A KeyboardInterrupt, so that loops and Run All stop as they do for any interrupt.
     """
 
-    def __init__(self, message: str, result: FusionResult) -> None:
+    def __init__(self, message: str, result: FusionResult | None) -> None:
         super().__init__(message)
         self.result = result
 
-    def __reduce__(self) -> tuple[type[FusionInterrupted], tuple[str, FusionResult]]:
+    def __reduce__(self) -> tuple[type[FusionInterrupted], tuple[str, FusionResult | None]]:
         return FusionInterrupted, (str(self), self.result)
 
     def _render_traceback_(self) -> list[str]:

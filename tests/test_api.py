@@ -151,8 +151,9 @@ def test_a_run_stopped_before_it_begins_calls_nobody_and_does_not_wait(server: S
     assert running.stop() is None
     assert running.future.cancelled()
     assert server.requests == []
-    with pytest.raises(KeyboardInterrupt, match="before the first call"):
+    with pytest.raises(FusionInterrupted, match="before its first call") as caught:
         running.wait()
+    assert caught.value.result is None
 
 
 def test_a_stop_during_the_catalogue_s_fetch_begins_nothing(server: Server, monkeypatch: pytest.MonkeyPatch):
@@ -206,6 +207,7 @@ def test_an_interrupt_while_waiting_keeps_the_answers_and_closes_every_connectio
         running.wait(interrupt)
 
     result = interrupted.value.result
+    assert result is not None
     assert result.status == "cancelled"
     assert [response.label for response in result.responses] == ["A"]
     assert last() == result

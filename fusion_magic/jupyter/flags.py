@@ -81,7 +81,7 @@ def _kind(name: str, field: Any) -> dict[str, Any]:
     """argparse's words for a setting's type."""
     plain = [kind for kind in _members(field.annotation) if kind is not type(None)]
     if bool in plain:
-        return {"action": "store_true", "default": None}
+        return {"action": argparse.BooleanOptionalAction, "default": None}
     if name == "models":
         return {"action": "append", "metavar": "MODEL"}
     if plain and get_origin(plain[0]) is Literal:

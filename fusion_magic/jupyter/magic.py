@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections import deque
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from IPython.core.formatters import IPythonDisplayFormatter
@@ -27,6 +30,7 @@ from .progress import Progress
 from .static import answer_bundle, bundle
 
 REDRAW = 0.25  # seconds between two pictures of the progress
+PLAN_SECONDS = 2.0  # a cell that can't draw must not hold the run for longer
 DIGITS = re.compile(r"[\d.,]+")  # a download that goes on is told once in a terminal
 NO_KEY = (
     "No key was found, so the tiny embedded model answers. For a real panel set OPENROUTER_API_KEY or type "
@@ -82,9 +86,13 @@ class FusionMagics(_Defaults):
             **chosen,
         )
         show = Show(self.shell, asked)
+        request = replace(request, before_calls=show.until_plan_is_shown)
         try:
             result = Running(request, show.events.append).wait(show.redraw)
         except (PanelFailed, FusionInterrupted) as exc:
+            if exc.result is None:
+                show.clear()
+                raise
             self._keep(exc.result, asked.into)
             show.finish(exc.result)
             raise
@@ -129,14 +137,29 @@ class Show:
         self._is_kernel = getattr(shell, "kernel", None) is not None
         self._handle: DisplayHandle | None = None
         self._told: set[str] = set()
+        self._is_live = not (line.static or line.quiet)
+        self._plan_is_shown = False
 
     def redraw(self) -> None:
         """Take in what has happened and show it, unless that was done a moment ago."""
-        now = time.monotonic()
-        if self.line.static or self.line.quiet or now - self._drawn_at < REDRAW:
+        if not self._is_live:
+            return
+        self._take()
+        now, plan_is_new = time.monotonic(), bool(self._progress.seats) and not self._plan_is_shown
+        if now - self._drawn_at < REDRAW and not plan_is_new:
             return
         self._drawn_at = now
-        self._take()
+        self._draw()
+        self._plan_is_shown = bool(self._progress.seats)
+
+    async def until_plan_is_shown(self) -> None:
+        """Hold the first call back until the reader can see what will be called; in the loop thread."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PLAN_SECONDS):
+                while self._is_live and not self._plan_is_shown:  # noqa: ASYNC110 - another thread draws
+                    await asyncio.sleep(0.01)
+
+    def _draw(self) -> None:
         if not self._is_kernel:
             self._tell_news()
         elif self._handle is None:

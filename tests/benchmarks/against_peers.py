@@ -1,6 +1,6 @@
 """The shared benchmark of peers with fusion_magic in its empty slot: `python tests/benchmarks/against_peers.py`.
 
-    against_peers.py reliability                 one fault a run, 18 scenarios; fails if an answer was lost or silently bad
+    against_peers.py reliability                 one fault a run, 18 scenarios; fails on a lost or silently bad answer
     against_peers.py run_peers latency stream    the speed tables; further words go to that script
 
 Needs the shared data folder (FUSION_SHARED, or ../shared beside the checkout). Peers other than ours are measured

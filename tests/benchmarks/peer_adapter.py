@@ -1,4 +1,5 @@
 """fusion_magic as a peer of the shared benchmark; `against_peers.py` puts it into the empty slot there."""
+
 from fusion_magic import PanelFailed, fuse_async
 
 from ._ref import result
@@ -12,11 +13,13 @@ def build(cfg):
 
     async def fuse(prompt):
         try:
-            r = await fuse_async(prompt, models=[m + at for m in cfg.panel], judge=cfg.judge + at, synthesizer=cfg.synth + at,
-                                 first_token_timeout=cfg.timeout, gap_timeout=cfg.timeout)
+            models, judge, writer = [model + at for model in cfg.panel], cfg.judge + at, cfg.synth + at
+            patience = {"first_token_timeout": cfg.timeout, "gap_timeout": cfg.timeout}
+            r = await fuse_async(prompt, models=models, judge=judge, synthesizer=writer, **patience)
         except PanelFailed as exc:
             r = exc.result
-        return result(r.answer, {x.model.removesuffix(at): x.content for x in r.responses},
-                      {x.model.removesuffix(at): x.error for x in r.failed_models},
-                      r.analysis.model_dump() if r.analysis else None)
+        answers = {response.model.removesuffix(at): response.content for response in r.responses}
+        errors = {lost.model.removesuffix(at): lost.error for lost in r.failed_models}
+        return result(r.answer, answers, errors, r.analysis.model_dump() if r.analysis else None)
+
     return fuse

@@ -1,4 +1,4 @@
-"""A model server in a process of its own, so that its CPU does not count: prints its address, answers `log` on stdin."""
+"""A model server in a process of its own, so that its CPU does not count; prints its address, answers `log`."""
 
 from __future__ import annotations
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+
+from IPython.utils.capture import capture_output
+
 from fusion_magic import Settings, scripted
+from fusion_magic.events import PlannedCall, RunStarted
+from fusion_magic.jupyter import flags
+from fusion_magic.jupyter.magic import Show
 
 from .conftest import Cells
 
@@ -34,3 +42,21 @@ def test_a_question_mark_lists_every_flag(cell: Cells) -> None:
         assert f"--{'model' if name == 'models' else name.replace('_', '-')}" in told
     for name in ("-p", "-m", "--into", "--static", "--raw", "--quiet"):
         assert name in told
+
+
+def test_no_call_is_made_before_the_cell_shows_the_plan(cell: Cells) -> None:
+    show = Show(cell.shell, flags.parse(""))
+    plan = (PlannedCall("panel", "A", "vendor/model", None, None),)
+    show.events.append(RunStarted("id", datetime.now(UTC), "Why?", {}, plan))
+
+    async def held_back() -> tuple[bool, bool]:
+        waiting = asyncio.create_task(show.until_plan_is_shown())
+        before = (await asyncio.wait({waiting}, timeout=0.05))[0]
+        show.redraw()
+        after = (await asyncio.wait({waiting}, timeout=1.0))[0]
+        return not before, bool(after)
+
+    with capture_output() as captured:
+        assert asyncio.run(held_back()) == (True, True)
+
+    assert "vendor/model" in captured.stdout

@@ -34,8 +34,7 @@ def _model(slug: str, name: str, prompt: str, completion: str, context: int, **m
             "tokenizer": tokenizer,
             "instruct_type": None,
         },
-        "pricing": {"prompt": prompt, "completion": completion, "request": "0", "image": "0"}
-        | more.pop("pricing", {}),
+        "pricing": {"prompt": prompt, "completion": completion, "request": "0", "image": "0"} | more.pop("pricing", {}),
         "top_provider": {"context_length": context, "max_completion_tokens": 65536, "is_moderated": False},
         "per_request_limits": None,
         "supported_parameters": parameters,

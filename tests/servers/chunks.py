@@ -149,9 +149,7 @@ def details_of(text: str) -> list[Json]:
 
 
 def citations_of(reply: Reply) -> list[Json]:
-    return [
-        a if "url_citation" in a else {"type": "url_citation", "url_citation": a} for a in reply.annotations
-    ]
+    return [a if "url_citation" in a else {"type": "url_citation", "url_citation": a} for a in reply.annotations]
 
 
 def deltas_of(reply: Reply) -> Iterator[tuple[Json, bool]]:

@@ -38,7 +38,7 @@ class _WatchedReader(asyncio.StreamReader):
         self.gone.set()
         super().feed_eof()
 
-    def set_exception(self, exc: BaseException) -> None:
+    def set_exception(self, exc: Exception) -> None:
         self.gone.set()
         super().set_exception(exc)
 
@@ -143,6 +143,6 @@ async def listen(handle) -> asyncio.Server:
             await handle(Connection(reader, writer))
 
     def protocol() -> asyncio.StreamReaderProtocol:
-        return asyncio.StreamReaderProtocol(_WatchedReader(loop), connected, loop=loop)
+        return asyncio.StreamReaderProtocol(_WatchedReader(loop), connected, loop=loop)  # pyright: ignore[reportArgumentType]
 
     return await loop.create_server(protocol, "127.0.0.1", 0, backlog=1024)

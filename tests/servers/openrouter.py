@@ -97,9 +97,7 @@ class Server:
         self._open: list[Request] = []
         self._changed = threading.Condition()
         self._numbers = count(1)
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve()), name="fake-openrouter", daemon=True
-        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="fake-openrouter", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
@@ -256,15 +254,13 @@ class Server:
             if not fits:
                 return Fault(400, f"{model} is not a valid model ID")
             script, turns = self._scripts[fits[0]]
-        return script if turns is None else script[min(next(turns), len(script) - 1)]
+        return script if turns is None else script[min(next(turns), len(script) - 1)]  # pyright: ignore[reportIndexIssue, reportArgumentType]
 
     def _asked(self, request: Request) -> Asked:
         body = request.body if isinstance(request.body, dict) else {}
         entry = next((m for m in self.models if m.get("id") == request.model), {})
         pricing = entry.get("pricing", {})
-        prices = [
-            float(pricing.get(name, default)) for name, default in (("prompt", 1e-6), ("completion", 5e-6))
-        ]
+        prices = [float(pricing.get(name, default)) for name, default in (("prompt", 1e-6), ("completion", 5e-6))]
         return Asked(
             body=body,
             served=entry.get("alias_target", {}).get("slug") or str(request.model),

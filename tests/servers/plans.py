@@ -200,9 +200,7 @@ def _body(reply: Reply, asked: Asked, error: Json | None = None) -> Plan:
     whole = frame | ({"usage": usage} if usage is not None else {}) | metadata_of(reply, asked)
     at = reply.first_token + reply.gap * len(list(deltas_of(reply)))
     headers = {"Content-Type": "application/json"} | _generation(reply, asked)
-    return Plan(
-        200, headers, [Piece(at, json.dumps(whole, ensure_ascii=False).encode(), token=True)], usage=usage
-    )
+    return Plan(200, headers, [Piece(at, json.dumps(whole, ensure_ascii=False).encode(), token=True)], usage=usage)
 
 
 def _broken_body(broken: Broken, asked: Asked) -> Plan:
@@ -239,9 +237,7 @@ def _broken_stream(broken: Broken, asked: Asked) -> Plan:
         case "error":
             choice = {"index": 0, "delta": {"content": ""}, "finish_reason": "error"}
             chunk = frame | {"error": broken.error, "choices": [choice]}
-            return replace(
-                good, pieces=[*before, Piece(at, _event(reply, chunk))], usage=None, finished=False
-            )
+            return replace(good, pieces=[*before, Piece(at, _event(reply, chunk))], usage=None, finished=False)
         case "truncate":
             return replace(good, pieces=before, end="truncate", usage=None, finished=False)
         case "disconnect":

@@ -141,13 +141,9 @@ def llama_cpp(text: str, **more: Any) -> Reply:
 
 def context_exceeded(prompt: int = 5031, context: int = 2048) -> Fault:
     """llama-server's 400 for a prompt that is too long, as it was recorded."""
-    message = (
-        f"request ({prompt} tokens) exceeds the available context size ({context} tokens), try increasing it"
-    )
+    message = f"request ({prompt} tokens) exceeds the available context size ({context} tokens), try increasing it"
     error = {"code": 400, "message": message, "type": "exceed_context_size_error"}
-    return Fault(
-        400, body=json.dumps({"error": error | {"n_prompt_tokens": prompt, "n_ctx": context}}).encode()
-    )
+    return Fault(400, body=json.dumps({"error": error | {"n_prompt_tokens": prompt, "n_ctx": context}}).encode())
 
 
 def ollama(text: str, **more: Any) -> Reply:
@@ -159,9 +155,7 @@ def ollama(text: str, **more: Any) -> Reply:
 def analysis_json(labels: Sequence[str] = ("A", "B", "C")) -> str:
     """A judge's reply with all five fields, its panelists named by label."""
     first, last = labels[0], labels[-1]
-    stances = [
-        {"label": label, "stance": f"Answer {label} takes position {n}."} for n, label in enumerate(labels, 1)
-    ]
+    stances = [{"label": label, "stance": f"Answer {label} takes position {n}."} for n, label in enumerate(labels, 1)]
     return json.dumps(
         {
             "consensus": ["All answers name the same cause."],
