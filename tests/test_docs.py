@@ -87,7 +87,7 @@ def test_the_fusion_toml_of_the_readme_is_taken(tmp_path: Path, monkeypatch: pyt
 
 def test_every_flag_in_the_readme_exists():
     known = {option for action in flags.parser()._actions for option in action.option_strings}
-    known |= {"--check", "--nbval"}
+    known |= {"--check", "--nbval", "--dist"}
 
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
 
