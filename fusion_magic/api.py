@@ -13,10 +13,11 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel
 
 from ._loop import LoopThread, loop_thread
-from .errors import FusionError, FusionInterrupted, KeyMissing
+from .errors import FusionError, FusionInterrupted, KeyMissing, SettingsError
 from .events import Event, Fold
+from .keys import environment_keys
 from .pipeline.run import FusionRequest, run
-from .presets import default_panel, user_file
+from .presets import default_panel, endpoints, user_file
 from .providers import Providers
 from .providers.scripted import installed
 from .results import FusionResult
@@ -99,8 +100,8 @@ def interrupted(result: FusionResult | None) -> FusionInterrupted:
     if result is None:
         return FusionInterrupted("The run was stopped before its first call; nothing was asked.", None)
     total = len(result.responses) + len(result.failed_models)
-    kept = f"{len(result.responses)} of {total} answers are kept in `_fusion` and `fusion_magic.last()`"
-    return FusionInterrupted(f"The run was stopped; {kept}.", result)
+    kept = f"{len(result.responses)} of {total} answers are kept"
+    return FusionInterrupted(f"The run was stopped; {kept}: `fusion_magic.last()`, in a notebook `_fusion`.", result)
 
 
 def request_for(
@@ -129,6 +130,7 @@ def request_for(
     settings = build_settings(chosen, *defaults, user_file().settings)
     # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
     prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    _refuse_keys(prompt, settings.system, settings.rubric)
     named = default_panel() or without_key
     if named is None and installed() is None and not (settings.panel or settings.models):
         raise KeyMissing(
@@ -136,6 +138,19 @@ def request_for(
             'panel="local" runs a tiny embedded model.'
         )
     return FusionRequest(prompt, settings, default_panel=named, schema=schema, notes=notes)
+
+
+def _refuse_keys(*texts: str | None) -> None:
+    """Raise SettingsError for a text that holds a key, as `{os.environ}` in a prompt would."""
+    for name, value in environment_keys(endpoints().values()).items():
+        if any(value in text for text in texts if text):
+            raise SettingsError(f"The text holds the key in {name}; it is not sent to anybody. Take the key out of it.")
+
+
+def _chosen(settings: dict[str, Any], **parts: Any) -> dict[str, Any]:
+    """Everything the caller chose, as settings. Raises SettingsError for a name that is none."""
+    build_settings({name: value for name, value in settings.items() if name not in Settings.model_fields})
+    return {**parts, "models": _tuple(parts["models"]), **settings}
 
 
 def fuse(
@@ -172,8 +187,8 @@ def fuse(
     """
     if loop_thread().is_current:
         raise FusionError("fuse() can't wait inside a run's own event loop; use `await fuse_async(...)`.")
-    parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
-    return Running(request_for(prompt, schema=schema, **parts, **settings)).wait()
+    parts = _chosen(settings, panel=panel, models=models, judge=judge, synthesizer=synthesizer)
+    return Running(request_for(prompt, schema=schema, **parts)).wait()
 
 
 async def fuse_async(
@@ -187,8 +202,8 @@ async def fuse_async(
     **settings: Any,
 ) -> FusionResult:
     """`fuse` for async code; cancelling the task stops the run, and `last()` has what was answered."""
-    parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
-    running = Running(request_for(prompt, schema=schema, **parts, **settings))
+    parts = _chosen(settings, panel=panel, models=models, judge=judge, synthesizer=synthesizer)
+    running = Running(request_for(prompt, schema=schema, **parts))
     ended = _ending(running)
     try:
         # ipykernel cancels a cell from a signal handler, which does not wake an idle loop: so wake it.
@@ -232,11 +247,11 @@ async def stream(
         async with stream("Why is the sky blue?", panel="local") as events:
             async for event in events: ...
 
-    `fold(events)` is the result. Raises as `fuse`, from the iteration.
+    `fold(events)` is the result. Raises as `fuse`: for settings when the block is entered, else from the iteration.
     """
-    parts = {"panel": panel, "models": _tuple(models), "judge": judge, "synthesizer": synthesizer}
+    parts = _chosen(settings, panel=panel, models=models, judge=judge, synthesizer=synthesizer)
     mailbox = Mailbox()
-    running = Running(request_for(prompt, schema=schema, **parts, **settings), mailbox.put)
+    running = Running(request_for(prompt, schema=schema, **parts), mailbox.put)
     running.future.add_done_callback(lambda _: mailbox.wake())
     try:
         yield _events(running, mailbox)

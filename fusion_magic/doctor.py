@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,10 +16,13 @@ from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panel_n
 from .providers import ModelInfo, Providers
 from .providers.catalogue import catalogue, find, free_models, successors
 from .providers.chat_completions import ChatCompletions
+from .providers.wire import as_object
 from .results import dollars
-from .settings import Endpoint, Panel, split_model
+from .settings import Endpoint, Panel, config_dir, nearest, split_model
 
 T = TypeVar("T")
+# Seconds that a server has to list its models; the endpoints are asked side by side.
+PATIENCE = 5.0
 SERVERS = ("ollama", "lmstudio", "llamacpp", "vllm")
 
 
@@ -90,17 +94,26 @@ async def _examine(using: Providers) -> list[Check]:
         known = endpoints()
     except SettingsError as exc:
         return [Check(False, "fusion.toml", str(exc), "Mend the file; it is read anew each time.")]
-    openrouter = known["openrouter"]
-    servers = [
-        endpoint for name, endpoint in known.items() if name not in ("openrouter", "openai", "local", "scripted")
-    ]
+    servers = [endpoint for name, endpoint in known.items() if _is_server(name, endpoint)]
     found = await asyncio.gather(
-        _key_and_credit(openrouter, using),
+        _key_and_credit(known["openrouter"], using),
         _default_panel(using, known),
         *(_server(endpoint, using) for endpoint in servers),
         asyncio.to_thread(_embedded),
     )
-    return [check for group in found for check in group]
+    return [_settings(), *(check for group in found for check in group)]
+
+
+def _settings() -> Check:
+    path = config_dir() / "fusion.toml"
+    return Check(True, "settings", f"{path}{'' if path.exists() else ' (none yet)'}")
+
+
+def _is_server(name: str, endpoint: Endpoint) -> bool:
+    """Whether `_server` looks at it: OpenRouter and the embedded model have checks of their own."""
+    if name == "openai":
+        return find_key(endpoint) is not None
+    return name not in ("openrouter", "local", "scripted")
 
 
 async def _key_and_credit(endpoint: Endpoint, using: Providers) -> list[Check]:
@@ -110,18 +123,50 @@ async def _key_and_credit(endpoint: Endpoint, using: Providers) -> list[Check]:
     client = using.client
     assert isinstance(client, ChatCompletions)
     try:
-        data: dict[str, Any] = (await client.get(endpoint, "/key")).get("data") or {}
+        data = as_object((await client.get(endpoint, "/key")).get("data"))
     except (CallError, KeyMissing) as exc:
         return [Check(False, "OpenRouter key", str(exc), "`%fusion login` stores another.")]
-    left = data.get("limit_remaining")
-    said = "no limit on this key" if left is None else f"{dollars(max(0.0, float(left)))} left on this key"
-    enough = left is None or float(left) > 0
-    fix = "" if enough else "Raise the key's limit or add credit to the account."
-    return [Check(True, "OpenRouter key", "accepted"), Check(enough, "OpenRouter credit", said, fix)]
+    accepted = Check(True, "OpenRouter key", "accepted")
+    return [accepted, _limit(data.get("limit_remaining")), *await _account(endpoint, client)]
+
+
+def _limit(given: object) -> Check:
+    """What the key may still spend."""
+    if given is None:
+        return Check(True, "OpenRouter credit", "no limit on this key")
+    left = _number(given)
+    if left is None:
+        return Check(True, "OpenRouter credit", "the key's limit can't be read")
+    said = f"{dollars(max(0.0, left))} left on this key"
+    fix = "" if left > 0 else "Raise the key's limit or add credit to the account."
+    return Check(left > 0, "OpenRouter credit", said, fix)
+
+
+async def _account(endpoint: Endpoint, client: ChatCompletions) -> list[Check]:
+    """What the account has left; nothing where the endpoint, or the key, does not tell."""
+    try:
+        data = as_object((await client.get(endpoint, "/credits")).get("data"))
+    except (CallError, KeyMissing):
+        return []
+    bought, used = _number(data.get("total_credits")), _number(data.get("total_usage"))
+    if bought is None or used is None:
+        return []
+    left = bought - used
+    fix = "" if left > 0 else "Add credit to the account; without it only free models answer."
+    return [Check(left > 0, "OpenRouter account", f"{dollars(max(0.0, left))} of credit left", fix)]
+
+
+def _number(value: object) -> float | None:
+    """US dollars in a JSON number or string, debts included; None for anything else."""
+    try:
+        number = float(value) if isinstance(value, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 async def _default_panel(using: Providers, known: dict[str, Endpoint]) -> list[Check]:
-    """Each model of the default panel: whether its endpoint's catalogue has it."""
+    """Each model of the default panel: whether its endpoint has it."""
     name = default_panel()
     if name is None:
         said = "none without a key; %%fusion uses `local`"
@@ -129,33 +174,62 @@ async def _default_panel(using: Providers, known: dict[str, Endpoint]) -> list[C
     try:
         panel = panel_named(name)
         models = dict.fromkeys(seat.model for seat in (*panel.models, panel.judge, panel.synthesizer))
-        listed = await catalogue(known["openrouter"], using)
-        return [_known(model, known, listed, name) for model in models]
+        asked = {(place := endpoint_of(model, known)).name: place for model in models}
     except SettingsError as exc:
         return [Check(False, "default panel", str(exc), "Mend fusion.toml, or choose another panel there.")]
+    listed = dict(zip(asked, await asyncio.gather(*(_offered(place, using) for place in asked.values())), strict=True))
+    places = {model: endpoint_of(model, known) for model in models}
+    return [_known(model, place, listed[place.name], f"{model} (panel {name})") for model, place in places.items()]
 
 
-def _known(model: str, known: dict[str, Endpoint], listed: tuple[ModelInfo, ...] | None, panel: str) -> Check:
-    subject = f"{model} (panel {panel})"
-    if not endpoint_of(model, known).is_openrouter:
-        return Check(True, subject, "not checked: not on OpenRouter")
+async def _offered(endpoint: Endpoint, using: Providers) -> tuple[ModelInfo, ...] | None:
+    """The endpoint's models, or None if it can't be asked."""
+    if endpoint.is_openrouter:
+        return await catalogue(endpoint, using)
+    try:
+        return await asyncio.wait_for(using.models(endpoint), timeout=PATIENCE)
+    except (CallError, KeyMissing, TimeoutError):
+        return None
+
+
+def _known(model: str, endpoint: Endpoint, listed: tuple[ModelInfo, ...] | None, subject: str) -> Check:
+    slug = split_model(model)[0]
+    if model == FREE_MEMBER and listed:
+        members = free_models(listed)
+        return Check(bool(members), subject, f"now {', '.join(members)}" if members else "no free models are listed")
+    if not endpoint.is_openrouter:
+        return _offers(slug, endpoint, listed, subject)
     if not listed:
         return Check(False, subject, "the catalogue can't be read", "Check the network and the proxy settings.")
-    slug = split_model(model)[0]
     if entry := find(listed, slug):
         return Check(True, subject, f"known, {entry.price}")
     near = ", ".join(successors(listed, slug))
     return Check(False, subject, "no longer in the catalogue", f"Nearest now: {near}." if near else "Choose another.")
 
 
+def _offers(slug: str, endpoint: Endpoint, listed: tuple[ModelInfo, ...] | None, subject: str) -> Check:
+    """Whether a server other than OpenRouter has the model; one that lists nothing may have it all the same."""
+    if listed is None:
+        return Check(False, subject, f"{endpoint.name} does not answer", "Start it, or choose another panel.")
+    if not listed:
+        return Check(True, subject, f"not checked: {endpoint.name} lists no models")
+    # Ollama lists "llama3.2:latest" where one asks for "llama3.2".
+    if find(listed, slug) or find(listed, f"{slug}:latest"):
+        return Check(True, subject, f"known to {endpoint.name}")
+    near = nearest(slug, (model.id for model in listed))
+    return Check(False, subject, f"not among the models of {endpoint.name}{near}", "Load it there, or choose another.")
+
+
 async def _server(endpoint: Endpoint, using: Providers) -> list[Check]:
     """A server of one's own: it is well if it answers; a built-in one that does not run is no fault."""
     try:
-        models = await asyncio.wait_for(using.models(endpoint), timeout=5.0)
+        models = await asyncio.wait_for(using.models(endpoint), timeout=PATIENCE)
     except (CallError, KeyMissing, TimeoutError) as exc:
         if endpoint.name in SERVERS:
             return [Check(True, endpoint.name, "not running", f"Start it to use -m MODEL@{endpoint.name}.")]
-        return [Check(False, endpoint.name, str(exc) or "no answer in 5 s", "Check base_url in fusion.toml.")]
+        refused = isinstance(exc, KeyMissing) or getattr(exc, "status_code", None) in (401, 403)
+        fix = f"`%fusion login {endpoint.name}` stores another key." if refused else "Check base_url in fusion.toml."
+        return [Check(False, endpoint.name, str(exc) or f"no answer in {PATIENCE:g} s", fix)]
     some = ", ".join(model.id for model in models[:3])
     return [Check(True, endpoint.name, f"{len(models)} models{f': {some}' if some else ''}")]
 

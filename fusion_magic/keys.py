@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,6 +53,13 @@ def require_sendable(endpoint: Endpoint, key: SecretStr | None) -> None:
 
 def _is_sendable(key: SecretStr) -> bool:
     return all("!" <= letter <= "~" for letter in key.get_secret_value())
+
+
+def environment_keys(endpoints: Iterable[Endpoint]) -> dict[str, str]:
+    """The keys that the environment holds for these endpoints, by the name of their variable."""
+    names = {endpoint.key_env for endpoint in endpoints if endpoint.key_env}
+    # Shorter ones are placeholders ("x", "none") that may stand in any text.
+    return {name: value for name in sorted(names) if len(value := os.environ.get(name, "").strip()) >= 12}
 
 
 def store_key(endpoint: str, key: SecretStr) -> str:

@@ -27,6 +27,7 @@ from .settings import (
     split_model,
 )
 
+TINY = "smollm2@local"
 FREE_PANEL = "free"
 # A panel of the live catalogue has this one member until the catalogue is read.
 FREE_MEMBER = "openrouter/free-panel"
@@ -130,7 +131,9 @@ def _with_local_name(panel: Panel) -> Panel:
     """The embedded model under the name of the file the user put in its place."""
 
     def renamed(seat: Panelist) -> Panelist:
-        return seat.model_copy(update={"model": own}) if seat.model == "smollm2@local" else seat
+        # The limit of tokens is the tiny model's.
+        changed = {"model": own, "max_tokens": None}
+        return seat.model_copy(update=changed) if seat.model == TINY and own != TINY else seat
 
     own = f"{local_model_name()}@local"
     seats = tuple(map(renamed, panel.models))

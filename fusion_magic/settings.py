@@ -56,7 +56,7 @@ class Endpoint(Chosen):
             return value
         value = value.strip().rstrip("/")
         if _host(value) is None:
-            raise ValueError('it is no address such as "https://host/v1"')
+            raise ValueError('it is not an address like "https://host/v1"')
         if "@" in value:
             raise ValueError("it must not hold a user or a password; name the variable of the key in key_env")
         return value
@@ -209,6 +209,8 @@ class Panel(Chosen):
         wanted = zip(LABELS, self.models, strict=False)
         seats = tuple(seat.model_copy(update={"label": letter}) for letter, seat in wanted)
         object.__setattr__(self, "models", seats)
+        for chair in ("judge", "synthesizer"):  # a seat of the panel may judge too; its letter stays there
+            object.__setattr__(self, chair, getattr(self, chair).model_copy(update={"label": ""}))
         return self
 
 
@@ -230,7 +232,7 @@ class Settings(Chosen):
     temperature: float | None = Field(default=None, ge=0, le=2, description="of the panel; the judge is always at 0")
     effort: Effort | None = Field(default=None, description="reasoning effort of every call")
     system: str | None = Field(default=None, description="system text for the panel and the synthesizer")
-    rubric: str | None = Field(default=None, description="what the judge shall weigh")
+    rubric: str | None = Field(default=None, description="what the judge should weigh")
     # A frontier model with much reasoning took up to 30 minutes in DRACO runs; most answer within 5.
     timeout: float = Field(default=900.0, gt=0, description="seconds for one call in all, retries included")
     connect_timeout: float = Field(default=10.0, gt=0, description="seconds to reach the server")
@@ -243,15 +245,24 @@ class Settings(Chosen):
     private: bool = Field(default=False, description="only OpenRouter endpoints that neither keep nor train on data")
 
 
+ASKED = ("panel", "models", "judge", "synthesizer")
+
+
 def build_settings(*layers: Mapping[str, Any]) -> Settings:
     """Settings from layers, the first one strongest; a value of None leaves the next layer in force.
+
+    A layer that names a panel, or models, replaces who the weaker layers would have asked: a question to models of
+    one's own must not go to the judge of another panel.
 
     Raises:
         SettingsError: a name or value is not valid; one sentence says which.
     """
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
-        merged |= {name: value for name, value in layer.items() if value is not None}
+        given = {name: value for name, value in layer.items() if value is not None}
+        if "panel" in given or "models" in given:
+            merged = {name: value for name, value in merged.items() if name not in ASKED}
+        merged |= given
     return checked(Settings, merged)
 
 

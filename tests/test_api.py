@@ -13,7 +13,7 @@ import pytest
 from fusion_magic import FusionError, FusionInterrupted, PanelFailed, fold, fuse, fuse_async, last, scripted, stream
 from fusion_magic._loop import loop_thread
 from fusion_magic.api import Running, request_for
-from fusion_magic.errors import CallError, KeyMissing
+from fusion_magic.errors import CallError, KeyMissing, SettingsError
 from fusion_magic.events import Delta, Event, RunEnded, SeatAnswered
 from pipeline.asking import chats, judged, panel
 from servers.openrouter import Fault, Reply, Server, analysis_json
@@ -341,3 +341,21 @@ def test_half_a_character_in_the_prompt_is_replaced_and_the_rest_asked():
         fuse("Why \ud83d\ude00 and \ud83d?", models=["a"])
 
     assert script.requests[0].messages[-1]["content"] == "Why \U0001f600 and \ufffd?"
+
+
+@pytest.mark.parametrize("name", ["notes", "without_key", "defaults", "max_token"])
+def test_a_setting_that_is_none_is_refused_by_every_door(name: str):
+    with scripted({"*": "Text."}), pytest.raises(SettingsError, match="no setting"):
+        fuse("Why?", models=["a"], **{name: "x"})
+
+
+@pytest.mark.parametrize("place", ["prompt", "system", "rubric"])
+def test_a_key_in_the_text_is_sent_to_nobody(place: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENROUTER_API_KEY", "key-of-a-test-that-is-long")
+    asked: Any = {"prompt": "Why?", "system": None, "rubric": None} | {place: "It is key-of-a-test-that-is-long."}
+
+    with scripted({"*": "Text."}) as script, pytest.raises(SettingsError, match="OPENROUTER_API_KEY") as caught:
+        fuse(models=["a"], **asked)
+
+    assert script.requests == []
+    assert "key-of-a-test" not in str(caught.value)

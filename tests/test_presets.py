@@ -309,3 +309,11 @@ def test_the_default_panel_is_budget_with_a_key_and_nothing_without(monkeypatch)
     monkeypatch.setenv("OPENROUTER_API_KEY", "sk-test-1")
 
     assert (without, default_panel()) == (None, "budget")
+
+
+def test_another_gguf_in_the_tiny_model_s_place_is_not_held_to_its_limit_of_tokens(monkeypatch):
+    monkeypatch.setenv("FUSION_LOCAL_MODEL", "/models/big-7b.gguf")
+
+    seats = panel_named("local").models
+
+    assert {(seat.model, seat.max_tokens) for seat in seats} == {("big-7b@local", None)}

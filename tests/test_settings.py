@@ -259,3 +259,27 @@ def test_without_fusion_home_the_system_s_folders_are_used(monkeypatch):
 def test_the_nearest_names_end_the_sentence():
     assert nearest("bugdet", ["budget", "local"]) == '; did you mean "budget"?'
     assert nearest("qqq", ["budget", "local"]) == "."
+
+
+def test_models_of_the_user_s_own_are_not_judged_by_the_panel_of_a_weaker_layer():
+    settings = build_settings({"models": ["llama3.2@ollama"]}, {"panel": "budget"})
+
+    assert settings.panel is None
+
+
+def test_a_panel_that_is_named_wins_over_the_models_of_a_weaker_layer():
+    settings = build_settings({"panel": "frontier"}, {"models": ["a/b"], "judge": "c/d"})
+
+    assert (settings.panel, settings.models, settings.judge) == ("frontier", None, None)
+
+
+def test_a_judge_alone_leaves_the_weaker_layer_s_panel_in_force():
+    settings = build_settings({"judge": "c/d"}, {"panel": "budget"})
+
+    assert settings.panel == "budget"
+
+
+def test_a_seat_of_the_panel_that_judges_too_leaves_its_letter_there():
+    panel = Panel.model_validate({"models": ["a/b", "c/d"]})
+
+    assert Panel.model_validate({"models": panel.models, "judge": panel.models[1]}).judge.label == ""

@@ -73,7 +73,7 @@ class FusionMagics(_Defaults):
     @cell_magic
     def fusion(self, line: str, cell: str) -> FusionResult:
         asked = flags.parse(line)
-        prompt = Interpolated(cell.strip()) if asked.raw else interpolate(cell.strip(), self.shell.user_ns)
+        prompt = Interpolated(cell.removesuffix("\n")) if asked.raw else interpolate(cell.strip(), self.shell.user_ns)
         chosen = dict(asked.settings)
         if isinstance(self.shell.user_ns.get(chosen.get("panel", "")), Panel):
             chosen["panel"] = self.shell.user_ns[chosen["panel"]]
@@ -86,9 +86,9 @@ class FusionMagics(_Defaults):
             **chosen,
         )
         show = Show(self.shell, asked)
-        request = replace(request, before_calls=show.until_plan_is_shown)
+        running = Running(replace(request, before_calls=show.until_plan_is_shown), show.events.append)
         try:
-            result = Running(request, show.events.append).wait(show.redraw)
+            result = running.wait(show.redraw)
         except (PanelFailed, FusionInterrupted) as exc:
             if exc.result is None:
                 show.clear()
@@ -97,6 +97,8 @@ class FusionMagics(_Defaults):
             show.finish(exc.result)
             raise
         except BaseException:
+            if (kept := running.result()) is not None:
+                self._keep(kept, asked.into)
             show.clear()
             raise
         self._keep(result, asked.into)
@@ -141,7 +143,17 @@ class Show:
         self._plan_is_shown = False
 
     def redraw(self) -> None:
-        """Take in what has happened and show it, unless that was done a moment ago."""
+        """Take in what has happened and show it, unless that was done a moment ago.
+
+        A picture that can't be made costs only the pictures: the run is being paid for.
+        """
+        try:
+            self._redraw()
+        except Exception as exc:
+            self._is_live = False
+            print(f"The progress can't be shown ({exc!r}); the run goes on.")
+
+    def _redraw(self) -> None:
         if not self._is_live:
             return
         self._take()

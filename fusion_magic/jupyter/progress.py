@@ -64,7 +64,7 @@ class Progress:
                 self.notice = event.text
             case CallStarted():
                 seat = self.seats[event.stage, event.label]
-                seat.model, seat.characters, seat.state = event.model, 0, "asked"
+                seat.model, seat.characters, seat.state, seat.ended = event.model, 0, "asked", None
                 seat.begun = seat.begun if seat.begun is not None else time.monotonic()
             case Delta():
                 seat = self.seats[event.stage, event.label]
@@ -88,7 +88,7 @@ class Progress:
         for call in plan:
             price = Price(call.prompt_price, call.completion_price)
             if call.fallback:
-                self.seats[call.stage, call.label].model += f" (or {call.model})"
+                self.seats[call.stage, call.label].model += f" (or {call.model}, {price})"
             else:
                 self.seats[call.stage, call.label] = Seat(call.label or NAMES[call.stage], call.model, price)
 

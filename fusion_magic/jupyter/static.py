@@ -27,10 +27,22 @@ def bundle(result: FusionResult) -> dict[str, str]:
 
 
 def answer_bundle(result: FusionResult) -> dict[str, str]:
-    """The answer alone, for `--quiet`."""
-    answer = result.answer or result.unfinished or result.error or ""
-    shown = framed(f'<div class="fm-answer" {WIDE}>{to_html(answer)}</div>')
-    return {"text/html": shown, "text/markdown": safe_markdown(answer), "text/plain": plain(answer)}
+    """The answer alone, for `--quiet`; what it must not be taken for is said above it."""
+    title, answer = _answer(result)
+    told = [*(notices(result) if _needs_a_word(result) else []), title]
+    lines = [line for line in told if line]
+    notes = "".join(f'<p class="fm-notice">{escape(line)}</p>' for line in lines)
+    return {
+        "text/html": framed(f'{notes}<div class="fm-answer" {WIDE}>{to_html(answer)}</div>'),
+        "text/markdown": safe_markdown("\n\n".join([*(f"> {_line(line)}" for line in lines), answer])),
+        "text/plain": plain("\n\n".join([*lines, answer])),
+    }
+
+
+def _needs_a_word(result: FusionResult) -> bool:
+    """Whether the answer is not a whole one, or only the tiny model's."""
+    written = _stage(result, "synthesis")
+    return result.status != "ok" or _is_demo(result) or (written is not None and written.finish_reason != "stop")
 
 
 # --- what is said, whatever the form ----------------------------------------------------------------
@@ -51,9 +63,12 @@ def headline(result: FusionResult) -> str:
 
 def notices(result: FusionResult) -> list[str]:
     """State, warnings and labels that belong above the answer."""
-    demo = any(split_model(call.model)[1] == "local" for call in result.calls)
-    told = [headline(result), DEMO if demo else "", *result.warnings]
+    told = [headline(result), DEMO if _is_demo(result) else "", *result.warnings]
     return [line for line in told if line]
+
+
+def _is_demo(result: FusionResult) -> bool:
+    return any(split_model(call.model) == ("smollm2", "local") for call in result.calls)
 
 
 def totals(result: FusionResult) -> str:
@@ -145,7 +160,7 @@ def html(result: FusionResult) -> str:
 
 def _foot(result: FusionResult) -> str:
     used = versions(result)
-    return f"{totals(result)}{f' · prompts {used}' if used else ''} · the result is _fusion: try _fusion.responses"
+    return f"{totals(result)}{f' · prompts {used}' if used else ''} · .responses, .analysis and .calls have the rest"
 
 
 def framed(body: str) -> str:
@@ -310,8 +325,8 @@ def _text_parts(result: FusionResult, title: str, answer: str) -> Iterable[str]:
         for kind, points in findings(result.analysis):
             yield "\n".join([kind, *(f"  {f'[{who}] ' if who else ''}{_line(what)}" for who, what in points)])
     for seat in result.responses:
-        yield f"[{seat.label}] {seat_line(seat)}\n{_beginning(seat.content)}"
+        yield f"{seat_line(seat)}\n{_beginning(seat.content)}"
     for lost in result.failed_models:
-        yield f"[{lost.label}] {lost.model}: no answer. {lost.error}"
+        yield f"{lost.label} · {lost.model}: no answer. {lost.error}"
     yield "\n".join(f"  {source.title or source.url}: {source.url}" for source in result.sources)
     yield totals(result)

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from pydantic import ValidationError
 
@@ -28,6 +28,9 @@ LEVELS = ("json_schema", "json_object", "words")
 BILLED_AT_MOST = 2
 # A reply of braces alone would take a second to search, in the loop that serves every run.
 BRACES_AT_MOST = 1000
+PUT_TOGETHER = (
+    "The judge could not write the whole analysis; it was put together from short questions about shortened answers."
+)
 ABOUT_FORMAT = re.compile(r"response_format|json_schema|json_object|schema|grammar|structured", re.IGNORECASE)
 ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
 
@@ -101,7 +104,7 @@ class Asking:
             "judge",
             self._messages(),
             JUDGE_VERSION,
-            temperature=chair.seat.temperature if chair.seat.temperature is not None else 0.0,
+            temperature=0.0,
             response_format=self._format(),
             allowance=allowance,
         )
@@ -207,7 +210,7 @@ def _objects(text: str) -> Iterator[dict[str, Any]]:
 
 
 def _named(data: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
-    """The judge's letters with the models they stand for; letters of nobody are dropped.
+    """The judge's letters with the models they stand for.
 
     Some judges write OpenRouter's `model` and `models` for our `label` and `labels`, with the letter in them.
     """
@@ -216,12 +219,11 @@ def _named(data: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
         return [
             {"label": label, "model": models[label], text: item[text]}
             for item in items
-            if (label := _letter(item["label"] if "label" in item else item["model"])) in models
+            for label in _seats(item, "label", "model", models)
         ]
 
     def covered(item: dict[str, Any]) -> dict[str, Any]:
-        named = item["labels"] if "labels" in item else item["models"]
-        labels = [label for label in map(_letter, named) if label in models]
+        labels = _seats(item, "labels", "models", models)
         return {"labels": labels, "models": [models[label] for label in labels], "point": item["point"]}
 
     return {
@@ -235,9 +237,34 @@ def _named(data: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _letter(label: Any) -> str:
-    """ "Response B" and "b" are B."""
-    return str(label).strip().upper().removeprefix("RESPONSE ").strip("[]() ")
+def _seats(item: Mapping[str, Any], ours: str, theirs: str, models: Mapping[str, str]) -> list[str]:
+    """The seats that an item names under our key or OpenRouter's.
+
+    Raises:
+        ValueError: a list of letters is no list, or our key names nobody's letter. Under OpenRouter's a stranger is
+            dropped: it may be the name of a model, which is what that key is for.
+    """
+    key = ours if ours in item else theirs
+    given = item[key] if key.endswith("s") else [item[key]]
+    if not isinstance(given, list):
+        raise ValueError(f'{key} must be a list of letters, such as ["{min(models)}"].')
+    found: dict[str, None] = {}
+    for name in cast("list[Any]", given):
+        letters = _letters(name)
+        if letters and all(letter in models for letter in letters):
+            found |= dict.fromkeys(letters)
+        elif key == ours:
+            raise ValueError(
+                f'{key}: "{str(name)[:20]}" is not the letter of a response ({", ".join(sorted(models))}).'
+            )
+    return list(found)
+
+
+def _letters(name: Any) -> list[str]:
+    """ "Response B" and "b" are B; "A, B" and "Responses A and B" are A and B."""
+    parts = str(name).upper().replace(" AND ", ",").replace("&", ",").split(",")
+    bare = (re.sub(r"^RESPONSES? ", "", part.strip("[]() ")).strip("[]() ") for part in parts)
+    return [letter for letter in bare if letter]
 
 
 async def _field_by_field(
@@ -263,7 +290,12 @@ async def _field_by_field(
         text = (await ask(run, chair, question)).text
         if not prompts_small.echoes_example(text, prompt, texts):
             found[field.name] = field.parse(text, list(texts))
+    if not any(found.values()):
+        raise JudgeUnreadable(f"{chair.model} found nothing to say in any of the five fields.")
     try:
-        return _validated(found, {response.label: response.model for response in responses})
+        analysis = _validated(found, {response.label: response.model for response in responses})
     except ValueError as exc:
         raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
+    if not chair.is_tiny:
+        run.emit(Warned(PUT_TOGETHER))
+    return analysis

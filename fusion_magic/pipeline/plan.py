@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .. import prompts_small
 from ..errors import SettingsError, UnknownModel
 from ..events import PlannedCall
 from ..presets import FREE_MEMBER, choose_panel, endpoint_of, endpoints
@@ -16,6 +17,9 @@ from ..settings import Endpoint, Panel, Panelist, Settings, split_model
 
 # What a request parameter is called in a catalogue's `supported_parameters`.
 PARAMETERS = {"temperature": "temperature", "effort": "reasoning", "seed": "seed"}
+# Options of the run that some calls go without, and those of them that a seat may have for itself.
+OPTIONS = ("rubric", "temperature", "max_tokens", "effort", "system")
+PER_SEAT = ("temperature", "max_tokens", "effort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +75,11 @@ class Plan:
 
 
 def _with_fallback(stage: Stage, chair: Chair) -> Iterator[tuple[Stage, str, Chair, bool]]:
-    yield stage, chair.seat.label, chair, False
+    # A panelist that also judges brings its letter along; the judge's call is nobody's seat.
+    label = chair.seat.label if stage == "panel" else ""
+    yield stage, label, chair, False
     if chair.fallback:
-        yield stage, chair.seat.label, chair.fallback, True
+        yield stage, label, chair.fallback, True
 
 
 async def prepare(
@@ -116,8 +122,8 @@ def _seat(
         return Chair(seat, slug, endpoint, price, chair(spare) if spare else None, canonical)
 
     seats = tuple(chair(seat) for seat in panel.models)
-    warnings = (*_kinship(panel), *_told(panel, settings))
-    return Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), warnings)
+    plan = Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer))
+    return replace(plan, warnings=(*_kinship(panel), *_told(plan), *_unused(plan)))
 
 
 def _kinship(panel: Panel) -> Iterator[str]:
@@ -132,14 +138,65 @@ def _kinship(panel: Panel) -> Iterator[str]:
         yield f"{' and '.join(both)} also sit{'s' if len(both) == 1 else ''} on the panel.".replace("the", "The", 1)
 
 
-def _told(panel: Panel, settings: Settings) -> Iterator[str]:
+def _told(plan: Plan) -> Iterator[str]:
     """What the reader should know of the settings: which change nothing on this panel, and what was asked for."""
-    if panel.judge.system and not panel.judge.model.endswith("@local"):
-        yield "The judge's system text is not used; --rubric tells the judge what to weigh."
-    if settings.private and any(split_model(seat.model)[1] == "openrouter" for seat in panel.models):
+    judge, settings, seats = plan.panel.judge, plan.settings, len(plan.seats)
+    if judge.system:
+        yield "The judge's system text is not used; `rubric` tells the judge what to weigh."
+    if judge.temperature:
+        yield "The judge's own temperature is not used; the judge is always at 0."
+    if settings.private:
+        yield from _trusted(plan)
+    if settings.quorum and settings.quorum > seats:
+        yield f"A quorum of {settings.quorum} is more than the panel has; all {seats} are waited for."
+
+
+def _trusted(plan: Plan) -> Iterator[str]:
+    """Who keeps the prompt private: OpenRouter was asked to, a server of one's own may yet send it on."""
+    asked = {chair.endpoint.name: chair.endpoint for chair in plan.chairs()}
+    if any(endpoint.is_openrouter for endpoint in asked.values()):
         yield "OpenRouter was asked for endpoints that neither keep nor train on data."
-    if settings.quorum and settings.quorum > len(panel.models):
-        yield f"A quorum of {settings.quorum} is more than the panel has; all {len(panel.models)} are waited for."
+    for endpoint in asked.values():
+        # Ollama, for one, sends the prompts of its cloud models to its makers.
+        if endpoint.is_loopback and not endpoint.is_local and not endpoint.is_openrouter:
+            yield f"Your own server {endpoint.name} is trusted to keep the prompt to itself."
+
+
+def _unused(plan: Plan) -> Iterator[str]:
+    """One sentence for the run's options that the embedded model does not use, or that every seat overrides."""
+    settings, fields = plan.settings, Settings.model_fields
+    given = [name for name in OPTIONS if getattr(settings, name) != fields[name].default]
+    tiny = {stage for stage, _, chair, _ in plan.places() if chair.is_tiny}
+    deaf = [name for name in given if any(_goes_without(name, stage, settings) for stage in tiny)]
+    overridden = [
+        name
+        for name in given
+        if name in PER_SEAT and name not in deaf and all(getattr(chair.seat, name) is not None for chair in plan.seats)
+    ]
+    parts: list[str] = []
+    if deaf:
+        names = (f"{name} (as synthesizer)" if name == "system" else name for name in deaf)
+        parts.append(f"the embedded model does not use {', '.join(names)}")
+    if overridden:
+        parts.append(f"every seat has its own {', '.join(overridden)} in place of the run's")
+    if parts:
+        text = "; ".join(parts)
+        yield f"{text[0].upper()}{text[1:]}."
+
+
+def _goes_without(option: str, stage: Stage, settings: Settings) -> bool:
+    """Whether the embedded model can't follow the option in this stage; its own limits are in `prompts_small`."""
+    match option:
+        case "rubric":
+            return stage == "judge"
+        case "system":
+            return stage == "synthesis"
+        case "max_tokens" if stage == "judge":
+            return settings.max_tokens < prompts_small.FIELD_TOKENS
+        case "max_tokens":
+            return stage == "synthesis" and settings.max_tokens > prompts_small.SYNTHESIS_TOKENS
+        case _:
+            return option == "effort"
 
 
 def _check_private(plan: Plan) -> None:
@@ -148,21 +205,23 @@ def _check_private(plan: Plan) -> None:
     for chair in plan.chairs():
         if not (chair.endpoint.is_openrouter or chair.endpoint.is_loopback):
             raise SettingsError(
-                f"--private can't be asked of {chair.endpoint.name} ({chair.model}): only OpenRouter routes by it, "
-                "and only your own machine keeps it by itself."
+                f"`private` can't be asked of {chair.endpoint.name} ({chair.model}): only OpenRouter routes by it, "
+                "and only a server on your own machine is trusted to keep it."
             )
 
 
 async def _with_free_members(panel: Panel, known: Mapping[str, Endpoint], providers: Providers) -> Panel:
-    if all(seat.model != FREE_MEMBER for seat in panel.models):
+    if all(seat.model != FREE_MEMBER for seat in (*panel.models, panel.judge, panel.synthesizer)):
         return panel
     listed = await catalogue(known["openrouter"], providers)
     members = free_models(listed or ())
     if not members:
         raise SettingsError("No free models: OpenRouter's catalogue can't be read, or lists none just now.")
+    # With `-p free -m x/y` the models are given, and only the judge is still to be chosen.
+    seats = members if any(seat.model == FREE_MEMBER for seat in panel.models) else panel.models
     judge = panel.judge if panel.judge.model != FREE_MEMBER else members[0]
     writer = panel.synthesizer if panel.synthesizer.model != FREE_MEMBER else judge
-    return Panel.model_validate({**panel.model_dump(), "models": members, "judge": judge, "synthesizer": writer})
+    return Panel.model_validate({**panel.model_dump(), "models": seats, "judge": judge, "synthesizer": writer})
 
 
 async def _checked_with_catalogue(plan: Plan, known: Mapping[str, Endpoint], providers: Providers) -> Plan:
@@ -203,7 +262,7 @@ def _ignored(plan: Plan, entries: Mapping[str, ModelInfo]) -> Iterator[str]:
 
 
 def _asked(stage: Stage, chair: Chair, settings: Settings, option: str) -> bool:
-    """Whether the user chose this option for this call; the run's temperature is the panel's alone."""
-    own: object = getattr(chair.seat, option)
+    """Whether the user chose this option for this call; the run's temperature is the panel's, the judge's is 0."""
+    own: object = None if option == "temperature" and stage == "judge" else getattr(chair.seat, option)
     of_run: object = None if option == "temperature" and stage != "panel" else getattr(settings, option, None)
     return own is not None or of_run is not None

@@ -7,6 +7,7 @@ import difflib
 import functools
 import hashlib
 import os
+import re
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +20,8 @@ from . import ModelInfo, Providers
 from .scripted import installed
 
 DAY = 86_400.0
+# A free model that does not write answers, by its id: `ModelInfo` does not keep what a model's output is.
+NO_WRITER = re.compile(r"guard|safety|moderation|embed|rerank|image|vision-only|\btts\b")
 # Variants that only choose among a model's endpoints; others, such as ":free", are models of their own.
 ROUTED = frozenset({"nitro", "floor", "exacto", "online"})
 
@@ -60,8 +63,8 @@ def successors(models: Iterable[ModelInfo], slug: str, count: int = 3) -> list[s
 
 
 def free_models(models: Iterable[ModelInfo], count: int = 3) -> list[str]:
-    """Free models of different vendors, the ones with the longest context first, newest among equals."""
-    free = [model for model in models if model.id.endswith(":free")]
+    """Free models of different vendors that write text, the longest context first, newest among equals."""
+    free = [model for model in models if model.id.endswith(":free") and not NO_WRITER.search(model.id)]
     chosen: dict[str, str] = {}
     for model in sorted(free, key=lambda model: (-(model.context or 0), -model.created, model.id)):
         chosen.setdefault(model.id.partition("/")[0], model.id)

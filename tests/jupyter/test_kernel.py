@@ -221,7 +221,7 @@ def test_an_interrupt_keeps_what_was_answered_and_closes_every_connection(
     assert sorted(str(request.model) for request in server.wait_closed()) == ["slow1", "slow2"]
     assert ran.reply["ename"] == "FusionInterrupted"
     assert len(ran.error) == 1
-    assert ran.error[0].startswith("FusionInterrupted: The run was stopped; 1 of 3 answers are kept in `_fusion`")
+    assert ran.error[0].startswith("FusionInterrupted: The run was stopped; 1 of 3 answers are kept")
     assert "Stopped. What was answered is kept." in ran.html[-1]
     assert "Paris, quickly." in ran.html[-1]
     kept = shared_kernel.value("[_fusion.status, _fusion is r, [seat.content for seat in r.responses]]")

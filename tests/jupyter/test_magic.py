@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fusion_magic import Line, Settings, scripted
+from fusion_magic import Line, Panel, Settings, scripted
 from fusion_magic.errors import CallError, RequestRefused
 from fusion_magic.providers import ChatRequest
 from fusion_magic.providers.scripted import Script
@@ -341,3 +341,36 @@ def test_a_default_panel_of_the_users_own_needs_no_banner(cell: Cells) -> None:
 
     assert [seat.model for seat in ran.value.responses] == ["a@ollama"]
     assert "No key was found" not in ran.text
+
+
+def test_quiet_says_so_when_the_answer_is_not_a_whole_one(cell: Cells) -> None:
+    broken = Line("The safe dose is 50 mg, but never", error=CallError("The line broke."))
+    with scripted({**ANSWERS, "synthesis": broken}):
+        ran = cell(f"%%fusion {MODELS} --quiet\nHow much?")
+
+    assert "There is no fused answer" in ran.everything
+    assert "as far as it was written" in ran.everything
+
+
+def test_quiet_says_so_when_the_answer_stopped_at_its_limit(cell: Cells) -> None:
+    with scripted({**ANSWERS, "synthesis": Line("Half an", finish="length")}):
+        ran = cell(f"%%fusion {MODELS} --quiet\nHow much?")
+
+    assert "token limit" in ran.everything
+
+
+def test_a_judge_that_also_sits_on_the_panel_does_not_cost_the_run(cell: Cells) -> None:
+    panel = Panel.model_validate({"models": ["a/one", "b/two"]})
+    cell["mine"] = Panel.model_validate({"models": panel.models, "judge": panel.models[1]})
+    with scripted(ANSWERS):
+        ran = cell("%%fusion -p mine\nWhat?")
+
+    assert ran.error is None
+    assert cell["_fusion"].status == "ok"
+
+
+def test_raw_keeps_the_text_to_the_letter(cell: Cells) -> None:
+    with scripted(ANSWERS):
+        ran = cell(f"%%fusion {MODELS} --raw\n    indented\n")
+
+    assert ran.value.prompt == "    indented"

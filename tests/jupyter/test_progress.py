@@ -53,7 +53,7 @@ def test_the_plan_shows_every_call_with_its_price_before_the_first_one() -> None
     lines = drawn(Notice("Fetching a model."), BEGUN)["text/plain"].splitlines()
 
     assert lines == [
-        "A  a/one (or a/spare)  $1.00 / $5.00 per million tokens  waiting",
+        "A  a/one (or a/spare, not priced)  $1.00 / $5.00 per million tokens  waiting",
         "B  b/two@ollama  no cost  waiting",
         "judge  j/x  not priced  waiting",
         "synthesizer  s/x  not priced  waiting",

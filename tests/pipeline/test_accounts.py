@@ -6,7 +6,7 @@ from fusion_magic import Line, fuse, scripted
 from fusion_magic.pipeline.accounts import Received, Tally
 from fusion_magic.prices import FREE, UNKNOWN, Price
 from fusion_magic.results import Call, Usage, cost_text
-from pipeline.asking import chats
+from pipeline.asking import chats, panel
 from servers.openrouter import Broken, Reply, Server
 
 OPUS = "anthropic/claude-opus-4.8"
@@ -91,6 +91,32 @@ def test_a_refused_attempt_is_not_booked_as_a_bill():
     assert (tally.cost, tally.unreported) == (0.0, 0)
 
 
+@pytest.mark.parametrize(("cost", "billed"), [(None, False), (0.0, False), (0.5, True)])
+def test_a_free_price_is_a_bill_once_the_server_reports_a_cost(cost: float | None, billed: bool):
+    tally = Tally(FREE)
+    tally.next_attempt()
+    tally.received = Received(cost=cost)
+
+    assert tally.settle(answered=False) is billed
+
+
+def test_a_cost_that_a_server_of_one_s_own_reports_is_in_the_total(server: Server):
+    server.reply("a", Reply("Because.", cost=0.25))
+
+    result = fuse("Why?", **panel(server, "a"))
+
+    assert call_of(result.calls, "A").cost == 0.25
+
+
+def test_failed_judge_calls_that_a_free_endpoint_reports_as_billed_use_up_the_allowance(server: Server):
+    server.reply("judge", Reply("Half", finish="error", cost=0.5))
+
+    result = fuse("Why?", **panel(server), retries=5)
+
+    assert len(chats(server, "judge")) == 2
+    assert result.analysis is None
+
+
 @pytest.mark.parametrize(
     ("price", "received", "answered", "cost", "unreported"),
     [
@@ -99,7 +125,9 @@ def test_a_refused_attempt_is_not_booked_as_a_bill():
         (UNKNOWN, Received(), False, None, 1),
         (UNKNOWN, Received(cost=0.5), False, 0.5, 0),
         (FREE, Received(), False, 0.0, 0),
-        (FREE, Received(cost=0.5), True, 0.0, 0),
+        (FREE, Received(cost=0.5), True, 0.5, 0),
+        (FREE, Received(cost=0.5), False, 0.5, 0),
+        (FREE, Received(usage=Usage(prompt_tokens=1, completion_tokens=1)), True, 0.0, 0),
         (Price(1.0, 2.0), Received(usage=Usage(prompt_tokens=1, completion_tokens=1)), False, 3.0, 0),
     ],
 )

@@ -2,26 +2,31 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from fusion_magic import Line, fuse, scripted
-from fusion_magic.api import request_for
+from fusion_magic.api import Running, request_for
 from fusion_magic.errors import (
     CallError,
     ContextOverflow,
     EmptyResponse,
+    FusionInterrupted,
     ModelNotFound,
     NotAuthorized,
+    PanelFailed,
     RateLimited,
     StreamBroken,
 )
-from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, SeatFailed
+from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, Event, Fold, SeatFailed
 from fusion_magic.pipeline.calls import same_model
 from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
-from fusion_magic.results import Call, Usage
+from fusion_magic.providers.chat_completions import ChatCompletions
+from fusion_magic.results import Call, FusionResult, Usage
 from fusion_magic.settings import Endpoint
 from pipeline.asking import at, chats, panel, record
 from servers.openrouter import Broken, Fault, Reply, Server, analysis_json, context_exceeded, ollama
@@ -121,6 +126,29 @@ def test_a_retried_attempt_begins_its_text_anew(server: Server):
     assert "".join(e.text for e in second if isinstance(e, Delta) and e.label == "A") == "Second."
 
 
+def test_a_refused_retry_leaves_what_the_attempt_before_it_had_written(server: Server):
+    server.reply("a", [Broken(Reply("one two three four five six"), 1, "truncate"), Fault(402)])
+
+    result = fuse("Why?", **panel(server))
+
+    assert (result.failed_models[0].status_code, result.failed_models[0].content) == (402, "one two three")
+
+
+def test_a_run_stopped_in_a_retry_keeps_what_the_attempt_before_it_had_written(server: Server):
+    server.reply("a", [Broken(Reply("one two three four five six"), 1, "truncate"), Reply(first_token=30)])
+
+    def stop(event: Event) -> None:
+        if isinstance(event, CallStarted) and event.attempt == 2:
+            running.cancel()
+
+    running = Running(request_for("Why?", **panel(server, "a")), stop)
+    with pytest.raises(FusionInterrupted) as interrupted:
+        running.wait()
+
+    assert interrupted.value.result is not None
+    assert interrupted.value.result.failed_models[0].content == "one two three"
+
+
 def test_a_provider_s_nonsense_costs_one_seat_and_not_the_run():
     def nonsense(request: ChatRequest) -> Line:
         raise TypeError("a bug in a provider")
@@ -203,6 +231,92 @@ def test_a_server_that_refuses_connections_is_named_with_what_to_do(server: Serv
     assert result.answer == "The fused answer."
 
 
+def test_a_connection_that_was_never_made_is_not_counted_as_a_bill(monkeypatch: pytest.MonkeyPatch):
+    def never(sent: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectTimeout("slow")
+
+    monkeypatch.setenv("OPENROUTER_API_KEY", "key-of-a-test")
+    asked = request_for("Why?", models=["openai/gpt-5.5"], judge=OPUS, retries=0)
+    client = ChatCompletions(httpx.MockTransport(never))
+
+    with pytest.raises(PanelFailed, match="no connection to openrouter.ai in time") as failed:
+        asyncio.run(run(asked, emit=lambda event: None, providers=Providers(client)))
+
+    assert (failed.value.result.calls[0].cost, failed.value.result.calls[0].unreported) == (0.0, 0)
+
+
+# --- an interrupt after the last word
+
+
+class Holding:
+    """Says its last word and, in one stage, keeps the stream open without a word of the usage."""
+
+    def __init__(self, stage: str, finish: str = "stop") -> None:
+        self._stage, self._finish = stage, finish
+        self.said = asyncio.Event()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        yield Chunk(text=analysis_json("A") if request.stage == "judge" else "Whole.", served=request.model)
+        yield Chunk(finish=self._finish)
+        if request.stage == self._stage:
+            self.said.set()
+            await asyncio.Event().wait()
+
+    async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
+        return ()
+
+
+def interrupted_after_the_last_word(server: Server, holding: Holding) -> FusionResult:
+    state = Fold()
+
+    async def main() -> None:
+        asked = request_for("Why?", **panel(server, "a"))
+        task = asyncio.create_task(run(asked, emit=lambda event: None, providers=Providers(holding), state=state))
+        await holding.said.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())
+    return state.result()
+
+
+@pytest.mark.parametrize("stage", ["panel", "judge", "synthesis"])
+def test_an_interrupt_after_the_last_word_keeps_the_answer_and_stops_the_run(server: Server, stage: str):
+    result = interrupted_after_the_last_word(server, Holding(stage))
+
+    assert result.status == "cancelled"
+    assert [call.stage for call in result.calls][-1] == stage
+    assert {(call.error, call.finish_reason) for call in result.calls} == {(None, "stop")}
+    assert [response.content for response in result.responses] == ["Whole."]
+    assert (result.analysis is not None) is (stage != "panel")
+    assert result.answer == ("Whole." if stage == "synthesis" else None)
+
+
+def test_an_interrupt_after_a_filtered_answer_leaves_a_lost_seat(server: Server):
+    result = interrupted_after_the_last_word(server, Holding("panel", finish="content_filter"))
+
+    assert (result.status, result.responses) == ("cancelled", ())
+    assert "a content filter stopped the answer" in result.failed_models[0].error
+    assert result.failed_models[0].content == "Whole."
+
+
+def test_a_timeout_around_a_run_that_had_its_last_word_is_a_timeout_and_counts_once(server: Server):
+    async def main() -> int:
+        holding = Holding("synthesis")
+        asked = request_for("Why?", **panel(server, "a"))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(None) as watch:
+                group = asyncio.create_task(holding.said.wait())
+                group.add_done_callback(lambda _: watch.reschedule(0))
+                await run(asked, emit=lambda event: None, providers=Providers(holding))
+        task = asyncio.current_task()
+        await asyncio.sleep(0)
+        return task.cancelling() if task else -1
+
+    assert asyncio.run(main()) == 0
+
+
 # --- how an answer ends
 
 
@@ -216,6 +330,46 @@ def test_an_answer_cut_at_its_limit_is_kept_with_a_warning(server: Server):
         text.startswith("A: a@") and text.endswith("stopped at its token limit; --max-tokens raises it.")
         for text in result.warnings
     )
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "function_call", "a_new_word"])
+def test_an_answer_with_an_unknown_end_is_kept_with_a_warning(server: Server, finish: str):
+    server.reply("a", Reply("Half an", finish=finish))
+
+    result = fuse("Why?", **panel(server))
+
+    model = at(server, "a")[0]
+    assert result.responses[0].content == "Half an"
+    assert result.warnings == (f'A: {model} ended with "{finish}", not with "stop"; it may not be whole.',)
+
+
+def test_a_synthesizer_with_an_unknown_end_is_named_by_its_stage(server: Server):
+    server.reply("writer", Reply("Half an", finish="tool_calls"))
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.warnings[0].startswith("The synthesizer: writer@")
+
+
+def test_an_answer_that_outgrew_the_model_s_context_is_told_as_cut(server: Server):
+    server.reply("a", Reply("Half an", finish="model_context_window_exceeded"))
+
+    result = fuse("Why?", **panel(server))
+
+    assert "stopped at its token limit" in result.warnings[0]
+
+
+@pytest.mark.parametrize(("name", "told"), [("smollm2", False), ("another", True)])
+def test_of_the_embedded_models_only_the_tiny_one_may_be_cut_in_silence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, told: bool
+):
+    if told:
+        monkeypatch.setenv("FUSION_LOCAL_MODEL", str(tmp_path / f"{name}.gguf"))
+
+    with scripted({"panel": Line("Half an", finish="length"), "*": "Text."}):
+        result = fuse("Why?", models=[f"{name}@local"], judge="j")
+
+    assert any(text.startswith(f"A: {name}@local stopped at its token limit") for text in result.warnings) is told
 
 
 def test_tokens_used_up_by_reasoning_are_a_failure_that_says_what_to_do(server: Server):

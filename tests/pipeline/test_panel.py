@@ -1,13 +1,19 @@
 """The panel: seats asked in parallel, a lost one an event, fallbacks, quorum and grace."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from fusion_magic import PanelFailed, Panelist, fuse, scripted
+from fusion_magic.api import request_for
 from fusion_magic.events import SeatAnswered, SeatFailed
+from fusion_magic.pipeline.run import run
+from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
+from fusion_magic.settings import Endpoint
 from pipeline.asking import at, chats, judged, panel, record
-from servers.openrouter import Broken, Fault, Reply, Request, Server
+from servers.openrouter import Broken, Fault, Reply, Request, Server, analysis_json
 
 
 def test_the_seats_are_asked_in_parallel(server: Server):
@@ -115,6 +121,16 @@ def test_a_seat_whose_fallback_fails_too_has_both_reasons(server: Server):
     assert (lost.status_code, lost.content) == (402, "one two three")
 
 
+def test_of_a_seat_and_its_fallback_the_longer_text_is_kept(server: Server):
+    server.reply("a", Broken(Reply("one two three four five"), 2, "truncate"))
+    server.reply("spare", Broken(Reply("uno due"), 1, "truncate"))
+    seat = Panelist(model=at(server, "a")[0], fallback=at(server, "spare")[0])
+
+    result = fuse("Why?", **panel(server) | {"models": [seat, *at(server, "b")]}, retries=0)
+
+    assert result.failed_models[0].content.startswith("one two")
+
+
 def test_a_quorum_leaves_late_seats_behind_closes_them_and_names_them(server: Server):
     server.reply("slow", Reply("one two three four five", gap=30))
 
@@ -123,8 +139,48 @@ def test_a_quorum_leaves_late_seats_behind_closes_them_and_names_them(server: Se
     assert [response.label for response in result.responses] == ["A", "C"]
     lost = result.failed_models[0]
     assert (lost.label, lost.error) == ("B", "Left behind: the quorum of 2 had answered.")
+    assert lost.content.startswith("one")
     assert [request.model for request in server.wait_closed()] == ["slow"]
     assert result.status == "ok"
+
+
+def test_a_seat_left_behind_in_its_second_attempt_keeps_the_longest_text_it_wrote(server: Server):
+    server.reply("slow", [Broken(Reply("one two three four"), 1, "truncate"), Reply("Hm. Hm. Hm.", gap=30)])
+
+    told = record(**panel(server, "a", "slow"), quorum=1, grace=2)
+
+    assert told.kept.failed_models[0].content == "one two three"
+    assert told.of(SeatFailed)[0].failed.content == "one two three"
+
+
+class LateUsage:
+    """The model "late" has said its last word, and never says what it used; "a" answers after that."""
+
+    def __init__(self) -> None:
+        self._said = asyncio.Event()
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        if request.model == "a":
+            await self._said.wait()
+        yield Chunk(text=analysis_json("AB") if request.model == "judge" else "Whole.", served=request.model)
+        yield Chunk(finish="stop")
+        if request.model == "late":
+            self._said.set()
+            await asyncio.Event().wait()
+
+    async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
+        return ()
+
+
+def test_a_seat_left_behind_after_its_last_word_has_answered(server: Server):
+    asked = request_for("Why?", **panel(server, "a", "late"), quorum=1, grace=0)
+
+    result = asyncio.run(run(asked, emit=lambda event: None, providers=Providers(LateUsage())))
+
+    assert [(response.label, response.content) for response in result.responses] == [("A", "Whole."), ("B", "Whole.")]
+    assert (result.failed_models, result.status, result.answer) == ((), "ok", "Whole.")
+    assert result.analysis is not None
+    assert "B" in result.analysis.model_dump_json()
 
 
 def test_without_a_quorum_nobody_is_left_behind(server: Server):

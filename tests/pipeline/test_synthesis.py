@@ -75,6 +75,27 @@ def test_what_a_broken_synthesizer_had_written_is_kept_as_unfinished(server: Ser
     assert (result.answer, result.unfinished) == (None, "one two three")
 
 
+def test_of_a_synthesizer_s_attempts_the_longest_text_is_kept_as_unfinished(server: Server):
+    server.reply("writer", [Broken(Reply("one two three four five"), 1, "truncate"), Fault(402)])
+
+    result = fuse("Why?", **panel(server))
+
+    assert (result.answer, result.unfinished) == (None, "one two three")
+
+
+def test_a_synthesizer_whose_fallback_fails_too_has_both_reasons(server: Server):
+    server.reply("writer", Broken(Reply("one two three four five"), 1, "truncate"))
+    server.reply("spare", Fault(402))
+    writer = Panelist(model=at(server, "writer")[0], fallback=at(server, "spare")[0])
+
+    result = fuse("Why?", **panel(server) | {"synthesizer": writer}, retries=0)
+
+    assert result.error is not None
+    assert "ended before the answer did" in result.error
+    assert " Its fallback: spare@" in result.error
+    assert result.unfinished == "one two three"
+
+
 def test_a_synthesizer_s_fallback_writes_in_its_place(server: Server):
     server.reply("writer", Fault(402))
     server.reply("spare", Reply("From the spare."))

@@ -6,11 +6,13 @@ import asyncio
 import gzip
 import json
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -18,6 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from fusion_magic import errors
+from fusion_magic.keys import store_key
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.chat_completions import ChatCompletions, body_of, require_key
 from fusion_magic.settings import Endpoint, builtin_endpoints
@@ -333,7 +336,7 @@ def test_a_redirect_is_not_followed_and_the_key_goes_nowhere():
     [
         (httpx.ConnectError("refused"), errors.EndpointUnreachable, True),
         (httpx.ProxyError("407"), errors.EndpointUnreachable, True),
-        (httpx.ConnectTimeout("slow"), errors.CallTimeout, True),
+        (httpx.ConnectTimeout("slow"), errors.EndpointUnreachable, True),
         (httpx.ReadTimeout("slow"), errors.CallTimeout, True),
         (httpx.RemoteProtocolError("gone"), errors.StreamBroken, True),
         (httpx.WriteError("gone"), errors.StreamBroken, True),
@@ -648,6 +651,38 @@ def test_a_key_that_no_header_can_carry_is_one_sentence_without_the_key(monkeypa
         with pytest.raises(errors.KeyMissing) as caught:
             use()
         assert "sk-test" not in story(caught.value)
+
+
+async def stream_once(endpoint: Endpoint) -> None:
+    async for _ in ChatCompletions(says(event({"content": "Yes."}, "stop"))).stream(request(endpoint, key=None)):
+        pass
+
+
+async def list_models(endpoint: Endpoint) -> None:
+    await ChatCompletions(httpx.MockTransport(lambda _: httpx.Response(200, json={}))).models(endpoint)
+
+
+async def make_ready(endpoint: Endpoint) -> None:
+    await Providers().make_ready(endpoint, lambda text: None)
+
+
+@pytest.mark.parametrize("use", [stream_once, list_models, make_ready])
+def test_a_keychain_is_never_asked_in_the_event_loop(monkeypatch, use):
+    asked_in: list[threading.Thread] = []
+
+    def get_password(service: str, name: str) -> str:
+        asked_in.append(threading.current_thread())
+        return KEY.get_secret_value()
+
+    keyring = ModuleType("keyring")
+    keyring.__dict__.update(get_password=get_password, set_password=lambda *_: None)
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    store_key("openrouter", KEY)
+
+    asyncio.run(use(builtin_endpoints()["openrouter"]))
+
+    assert len(asked_in) == 1
+    assert threading.current_thread() not in asked_in
 
 
 SECRET_FAILURES: dict[str, Callable[[], httpx.AsyncBaseTransport]] = {

@@ -121,7 +121,20 @@ def test_a_refusal_is_an_answer_in_words():
 
 
 @pytest.mark.parametrize(
-    ("said", "finish"), [("stop", "stop"), ("length", "length"), ("max_tokens", "length"), ("abort", "error")]
+    ("said", "finish"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("max_tokens", "length"),
+        ("model_length", "length"),
+        ("model_context_window_exceeded", "length"),
+        ("abort", "error"),
+        ("insufficient_system_resource", "error"),
+        ("eos", "stop"),
+        ("end_turn", "stop"),
+        ("tool_calls", "tool_calls"),
+        ("a_new_word", "a_new_word"),
+    ],
 )
 def test_a_finish_reason_is_passed_on_in_openai_s_words(said, finish):
     assert read(chunk(finish=said))[-1].finish == finish
