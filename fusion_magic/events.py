@@ -161,6 +161,7 @@ class Fold:
     started: RunStarted | None = None
     ended: RunEnded | None = None
     writing: dict[tuple[Stage, str], list[str]] = field(default_factory=dict[tuple[Stage, str], list[str]])
+    drafts: dict[tuple[Stage, str], str] = field(default_factory=dict[tuple[Stage, str], str])
     models: dict[str, str] = field(default_factory=dict[str, str])
     responses: dict[str, Response] = field(default_factory=dict[str, Response])
     failed: dict[str, FailedModel] = field(default_factory=dict[str, FailedModel])
@@ -176,6 +177,8 @@ class Fold:
                 if event.text:
                     self.writing[event.stage, event.label].append(event.text)
             case CallStarted():
+                # A retry or a fallback may bring less than what the attempt before it had written.
+                self.drafts[event.stage, event.label] = self._written(event.stage, event.label)
                 self.writing[event.stage, event.label] = []
                 if event.stage == "panel":
                     self.models[event.label] = event.model
@@ -232,7 +235,8 @@ class Fold:
         )
 
     def _written(self, stage: Stage, label: str) -> str:
-        return "".join(self.writing.get((stage, label), ()))
+        draft, now = self.drafts.get((stage, label), ""), "".join(self.writing.get((stage, label), ()))
+        return max(now, draft, key=len)
 
     def _failed_models(self) -> tuple[FailedModel, ...]:
         lost = dict(self.failed)

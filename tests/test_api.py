@@ -345,8 +345,10 @@ def test_half_a_character_in_the_prompt_is_replaced_and_the_rest_asked():
 
 @pytest.mark.parametrize("name", ["notes", "without_key", "defaults", "max_token"])
 def test_a_setting_that_is_none_is_refused_by_every_door(name: str):
+    setting: dict[str, Any] = {name: "x"}
+
     with scripted({"*": "Text."}), pytest.raises(SettingsError, match="no setting"):
-        fuse("Why?", models=["a"], **{name: "x"})
+        fuse("Why?", models=["a"], **setting)
 
 
 @pytest.mark.parametrize("place", ["prompt", "system", "rubric"])

@@ -233,7 +233,7 @@ def test_a_built_in_endpoint_may_be_moved_and_keeps_the_rest():
 def test_an_endpoint_that_can_t_be_used_is_named():
     own('[endpoints.x]\nbase_url = "h:1/v1"\n')
 
-    with pytest.raises(SettingsError, match=r"fusion.toml \[endpoints.x\]: base_url: it is no address"):
+    with pytest.raises(SettingsError, match=r"fusion.toml \[endpoints.x\]: base_url: it is not an address"):
         endpoints()
 
 

@@ -196,8 +196,8 @@ BAD = [
 
 
 @pytest.mark.parametrize("address", BAD)
-def test_what_is_no_address_is_said_to_be_none(address):
-    assert "no address" in sentence(Endpoint, {"name": "x", "base_url": address})
+def test_what_is_not_an_address_is_named(address):
+    assert "not an address" in sentence(Endpoint, {"name": "x", "base_url": address})
 
 
 @pytest.mark.parametrize(

@@ -76,12 +76,11 @@ class Tally:
         usage = self.received.usage
         if usage is not None:
             self.usage = usage if self.usage is None else self.usage + usage
-        if self.price == FREE:
-            return False
+        # The server's word goes before the price: a server of one's own may pass calls on to one that charges.
         cost = self.received.cost if self.received.cost is not None else cost_of(usage, self.price)
         if cost is not None:
             self.cost = (self.cost or 0.0) + cost
-            return True
+            return cost > 0 or self.price != FREE
         if refused:
             return False
         self.unreported += not answered

@@ -6,10 +6,10 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import (
     CallError,
@@ -34,6 +34,9 @@ from .plan import Chair
 USAGE_GRACE = 5.0
 BACKOFF, BACKOFF_MOST = 0.5, 30.0
 DATED = re.compile(r"[-@:](\d{8}|\d{4}-\d{2}-\d{2})$")
+SPEAKERS = {"judge": "The judge", "synthesis": "The synthesizer"}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked in one call, apart from whom."""
+    """What is asked in one call, apart from whom; `drafts` takes what attempts that came to nothing had written."""
 
     stage: Stage
     messages: Sequence[Mapping[str, Any]]
@@ -65,6 +68,7 @@ class Question:
     response_format: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     allowance: Allowance | None = None
+    drafts: list[str] = field(default_factory=list[str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +84,12 @@ class Outcome:
 async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
     """Ask until it is answered, the retries are used up or the time is over.
 
+    A cancellation that comes when only the usage is still missing waits for the next await after the return.
+
     Raises:
-        CallError: why there is no answer; its `text` is what had been written.
+        CallError: why there is no answer; its `text` is the longest that was written for this question.
     """
+    await checkpoint()
     request = _request(run, chair, question)
     tally = Tally(chair.price, begun=run.now())
     deadline = asyncio.get_running_loop().time() + run.settings.timeout
@@ -101,6 +108,33 @@ async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
     return Outcome("".join(received.text), "".join(received.reasoning), merge_sources(received.sources), call)
 
 
+async def ask_or_fallback(
+    run: Run, stage: Stage, chair: Chair, attempt: Callable[[Chair], Awaitable[T]], allowance: Allowance | None = None
+) -> T:
+    """What `attempt` brings with the chair, or with its fallback unless the allowance is spent.
+
+    Raises:
+        CallError: nobody answered; with both reasons, and the longer of both texts.
+    """
+    try:
+        return await attempt(chair)
+    except CallError as exc:
+        first, spare = exc, chair.fallback
+        if spare is None or _is_spent(allowance):
+            raise
+    run.emit(Warned(f"{_who(stage, chair.seat.label)}: {first} {spare.model} is asked in its place."))
+    try:
+        return await attempt(spare)
+    except CallError as second:
+        text = max(first.text, second.text, key=len)
+        raise CallError(f"{first} Its fallback: {second}", status_code=second.status_code, text=text) from second
+
+
+async def checkpoint() -> None:
+    """Where a cancellation passes that has waited for an answer to be kept."""
+    await asyncio.sleep(0)
+
+
 async def _attempts(
     run: Run, chair: Chair, question: Question, request: ChatRequest, tally: Tally, deadline: float
 ) -> None:
@@ -112,12 +146,11 @@ async def _attempts(
             await _attempt(run, question, request, tally.received, deadline)
             _check_whole(run, chair, question, tally.received)
         except CallError as exc:
-            exc.text = "".join(tally.received.text)
             _settle(tally, question, refused=_is_refused(exc, tally.received))
+            exc.text = max(question.drafts, key=len)
             wait = _wait(exc, tally.attempts)
             used_up = tally.attempts > run.settings.retries or loop.time() + wait >= deadline
-            spent = question.allowance is not None and question.allowance.left <= 0
-            if not exc.retryable or used_up or spent:
+            if not exc.retryable or used_up or _is_spent(question.allowance):
                 raise
             run.emit(CallRetried(question.stage, question.label, chair.model, str(exc), wait))
         except asyncio.CancelledError:
@@ -132,6 +165,12 @@ def _settle(tally: Tally, question: Question, *, answered: bool = False, refused
     billed = tally.settle(answered=answered, refused=refused)
     if question.allowance is not None:
         question.allowance.left -= billed or answered
+    if not answered:
+        question.drafts.append("".join(tally.received.text))
+
+
+def _is_spent(allowance: Allowance | None) -> bool:
+    return allowance is not None and allowance.left <= 0
 
 
 def _is_refused(exc: CallError, received: Received) -> bool:
@@ -149,6 +188,10 @@ async def _attempt(run: Run, question: Question, request: ChatRequest, received:
     except TimeoutError as exc:
         if received.finish is None:
             raise _late(run, request, received, loop.time() >= deadline) from exc
+    except asyncio.CancelledError:
+        if received.finish is None:
+            raise
+        _cancel_again()  # all is written and paid for: it is kept, and only the usage is not waited for
     except CallError:
         raise
     except FusionError as exc:  # a key that is gone by now, an embedded model that died
@@ -157,6 +200,13 @@ async def _attempt(run: Run, question: Question, request: ChatRequest, received:
         # A server's nonsense, or a provider's mistake, must cost one seat and not the answers of the others.
         text = f"{request.name}: what was sent can't be read ({type(exc).__name__})."
         raise StreamBroken(text, retryable=True) from exc
+
+
+def _cancel_again() -> None:
+    """Let the cancellation that was caught come back with the next await; it still counts as one."""
+    if task := asyncio.current_task():
+        task.uncancel()
+        task.cancel()
 
 
 async def _read(
@@ -197,7 +247,8 @@ def _late(run: Run, request: ChatRequest, received: Received, over: bool) -> Cal
 
 
 def _check_whole(run: Run, chair: Chair, question: Question, received: Received) -> None:
-    """Raise for an answer that ended badly; warn for one that stopped at its limit."""
+    """Raise for an answer that ended badly; warn for one that may not be whole."""
+    who = _who(question.stage, question.label)
     match received.finish:
         case "error":
             raise StreamBroken(f"{chair.model}: the provider broke off the answer.", retryable=True)
@@ -207,16 +258,20 @@ def _check_whole(run: Run, chair: Chair, question: Question, received: Received)
             raise ResponseCutOff(
                 f"{chair.model} used up its tokens before it wrote anything; raise --max-tokens or lower --effort."
             )
-        case "length" if not chair.endpoint.is_local:
-            run.emit(Warned(f"{_who(question)}{chair.model} stopped at its token limit; --max-tokens raises it."))
         case _ if not received.has_text:
             raise EmptyResponse(f"{chair.model} finished without writing anything.", retryable=True)
-        case _:
+        case "stop":
             pass
+        case "length":
+            if not chair.is_tiny:  # its answers are always cut at their few tokens
+                run.emit(Warned(f"{who}: {chair.model} stopped at its token limit; --max-tokens raises it."))
+        case other:
+            reason = f'"{other[:40]}"' if other else "no reason"
+            run.emit(Warned(f'{who}: {chair.model} ended with {reason}, not with "stop"; it may not be whole.'))
 
 
-def _who(question: Question) -> str:
-    return f"{question.label or question.stage}: "
+def _who(stage: Stage, label: str) -> str:
+    return label or SPEAKERS.get(stage, stage)
 
 
 def _request(run: Run, chair: Chair, question: Question) -> ChatRequest:

@@ -6,26 +6,27 @@ import asyncio
 
 from .. import prompts_small
 from ..errors import CallError
-from ..events import SeatAnswered, SeatFailed, Warned
+from ..events import SeatAnswered, SeatFailed
 from ..prompts import PANEL_VERSION, panel_messages
 from ..results import FailedModel, Response, Source
-from .calls import Outcome, Question, Run, ask
+from .calls import Outcome, Question, Run, ask, ask_or_fallback
 from .plan import Chair, Plan
 
 
 class Quorum:
-    """Counts seats; `reached` when enough have answered or all have ended."""
+    """Gathers answers; `reached` when there are enough or all seats have ended."""
 
     def __init__(self, seats: int, wanted: int | None) -> None:
         self._left, self._wanted = seats, wanted or seats
-        self._answers = 0
+        self.answers: dict[str, Response] = {}
         self.reached = asyncio.Event()
         self.left_behind = False
 
-    def seat_ended(self, answered: bool) -> None:
+    def seat_ended(self, answer: Response | None) -> None:
         self._left -= 1
-        self._answers += answered
-        if not self._left or self._answers >= self._wanted:
+        if answer:
+            self.answers[answer.label] = answer
+        if not self._left or len(self.answers) >= self._wanted:
             self.reached.set()
 
 
@@ -42,42 +43,31 @@ async def ask_panel(run: Run, plan: Plan, prompt: str) -> tuple[Response, ...]:
         quorum.left_behind = bool(late)
         for task in late:
             task.cancel()
-    answers = [task.result() for task in tasks if not task.cancelled()]
-    return tuple(answer for answer in answers if answer)
+    # Not the tasks' results: one that was cancelled with its last word has answered and has no result.
+    return tuple(answer for _, answer in sorted(quorum.answers.items()))
 
 
-async def _seat(run: Run, chair: Chair, prompt: str, quorum: Quorum) -> Response | None:
+async def _seat(run: Run, chair: Chair, prompt: str, quorum: Quorum) -> None:
+    drafts: list[str] = []
+
+    async def answer(chair: Chair) -> Response:
+        return _response(chair, await _ask(run, chair, prompt, drafts))
+
     try:
-        response = await _ask_with_fallback(run, chair, prompt)
+        response = await ask_or_fallback(run, "panel", chair, answer)
     except CallError as exc:
         _lose(run, chair, str(exc), exc.status_code, exc.text)
-        quorum.seat_ended(answered=False)
-        return None
+        return quorum.seat_ended(None)
     except asyncio.CancelledError:
         if quorum.left_behind:
-            _lose(run, chair, f"Left behind: the quorum of {run.settings.quorum} had answered.", None, "")
+            error = f"Left behind: the quorum of {run.settings.quorum} had answered."
+            _lose(run, chair, error, None, max(drafts, key=len, default=""))
         raise
     run.emit(SeatAnswered(response))
-    quorum.seat_ended(answered=True)
-    return response
+    quorum.seat_ended(response)
 
 
-async def _ask_with_fallback(run: Run, chair: Chair, prompt: str) -> Response:
-    try:
-        return _response(chair, await _ask(run, chair, prompt))
-    except CallError as exc:
-        spare = chair.fallback
-        if spare is None:
-            raise
-        run.emit(Warned(f"{chair.seat.label}: {exc} {spare.model} is asked in its place."))
-        try:
-            return _response(spare, await _ask(run, spare, prompt))
-        except CallError as second:
-            text = second.text or exc.text
-            raise CallError(f"{exc} Its fallback: {second}", status_code=second.status_code, text=text) from second
-
-
-async def _ask(run: Run, chair: Chair, prompt: str) -> Outcome:
+async def _ask(run: Run, chair: Chair, prompt: str, drafts: list[str]) -> Outcome:
     seat, settings, small = chair.seat, run.settings, chair.is_tiny
     question = Question(
         stage="panel",
@@ -86,6 +76,7 @@ async def _ask(run: Run, chair: Chair, prompt: str) -> Outcome:
         version=prompts_small.PANEL_VERSION if small else PANEL_VERSION,
         extra=prompts_small.SAMPLING["panel"] if small else {},
         temperature=settings.temperature if seat.temperature is None else seat.temperature,
+        drafts=drafts,
     )
     return await ask(run, chair, question)
 

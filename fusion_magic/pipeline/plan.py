@@ -166,7 +166,7 @@ def _unused(plan: Plan) -> Iterator[str]:
     """One sentence for the run's options that the embedded model does not use, or that every seat overrides."""
     settings, fields = plan.settings, Settings.model_fields
     given = [name for name in OPTIONS if getattr(settings, name) != fields[name].default]
-    tiny = {stage for stage, _, chair, _ in plan.places() if chair.is_tiny}
+    tiny: set[Stage] = {stage for stage, _, chair, _ in plan.places() if chair.is_tiny}
     deaf = [name for name in given if any(_goes_without(name, stage, settings) for stage in tiny)]
     overridden = [
         name

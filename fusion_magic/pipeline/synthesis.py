@@ -16,7 +16,7 @@ from ..errors import CallError, ContextOverflow, RequestRefused, SettingsError
 from ..events import AnswerReady, Warned
 from ..prompts import SYNTHESIS_VERSION, repair_messages, response_format, synthesis_messages
 from ..results import Analysis, Response
-from .calls import Question, Run, ask
+from .calls import Question, Run, ask, ask_or_fallback, checkpoint
 from .judge import first_object
 from .plan import Chair, Plan
 
@@ -49,14 +49,8 @@ async def synthesize(
         else:
             await _parsed(run, chair, question, schema)
 
-    spare = plan.synthesizer.fallback
-    try:
-        return await write(plan.synthesizer)
-    except CallError as exc:
-        if spare is None:
-            raise
-        run.emit(Warned(f"The synthesizer: {exc} {spare.model} is asked in its place."))
-    await write(spare)
+    await ask_or_fallback(run, "synthesis", plan.synthesizer, write)
+    await checkpoint()  # no call follows in which an interrupt could pass
 
 
 def _question(run: Run, chair: Chair, prompt: str, texts: Mapping[str, str], analysis: Analysis | None) -> Question:

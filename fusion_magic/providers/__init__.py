@@ -148,9 +148,9 @@ class Providers:
 
             await asyncio.to_thread(start, notify=notify)
         else:
-            from .chat_completions import require_key
+            from .chat_completions import off_loop, require_key
 
-            require_key(endpoint)
+            await off_loop(require_key, endpoint)
 
     async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
         """The endpoint's catalogue; the embedded model's has one entry."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Generator
+import os
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -35,20 +36,33 @@ ERROR_BODY_LIMIT = 65_536
 END_OF_BODY = 0.1
 
 
+def sendable_key(endpoint: Endpoint) -> SecretStr | None:
+    """The endpoint's key, or None. Raises KeyMissing for one that no header can carry."""
+    key = find_key(endpoint)
+    require_sendable(endpoint, key)
+    return key
+
+
 def require_key(endpoint: Endpoint) -> SecretStr | None:
     """The endpoint's key, or None where none is needed.
 
     Raises:
         KeyMissing: the endpoint names an environment variable for its key and nothing was found, or no key.
     """
-    key = find_key(endpoint)
-    require_sendable(endpoint, key)
+    key = sendable_key(endpoint)
     if key is None and endpoint.key_env:
         raise KeyMissing(
             f"No key for {endpoint.name}: set {endpoint.key_env}, or type `%fusion login {endpoint.name}`; "
             'without one, panel="local" runs a tiny embedded model.'
         )
     return key
+
+
+async def off_loop(find: Callable[[Endpoint], SecretStr | None], endpoint: Endpoint) -> SecretStr | None:
+    """The key that `find` finds, without holding up the event loop: a locked keychain waits for its user."""
+    if endpoint.key_env and os.environ.get(endpoint.key_env, "").strip():
+        return find(endpoint)
+    return await asyncio.to_thread(find, endpoint)
 
 
 class ChatCompletions:
@@ -76,7 +90,7 @@ class ChatCompletions:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Ask, and yield what comes. Raises KeyMissing or a CallError; StreamBroken if the end is missing."""
-        endpoint, key = request.endpoint, request.key or require_key(request.endpoint)
+        endpoint, key = request.endpoint, request.key or await off_loop(require_key, request.endpoint)
         self._check_way_out(request.name, endpoint)
         with translated(request.name, endpoint):
             async with self._http.stream(
@@ -100,8 +114,7 @@ class ChatCompletions:
 
     async def get(self, endpoint: Endpoint, path: str, timeout: float = 10.0) -> dict[str, Any]:
         """GET a JSON object of the endpoint within `timeout` seconds. Raises CallError or KeyMissing."""
-        key = find_key(endpoint)
-        require_sendable(endpoint, key)
+        key = await off_loop(sendable_key, endpoint)
         request = ChatRequest(endpoint, path.strip("/"), (), 1)
         self._check_way_out(request.name, endpoint)
         with translated(request.name, endpoint):
@@ -250,8 +263,8 @@ def translated(name: str, endpoint: Endpoint) -> Generator[None]:
 def _translate(exc: Exception, name: str, endpoint: Endpoint) -> CallError:
     host = urlsplit(endpoint.base_url).netloc.rpartition("@")[2]
     match exc:
-        case httpx.ConnectTimeout():
-            return CallTimeout(f"{name}: no connection to {host} in time.", retryable=True)
+        case httpx.ConnectTimeout():  # nothing was sent, so nothing is billed
+            return EndpointUnreachable(f"{name}: no connection to {host} in time.", retryable=True)
         case httpx.TimeoutException() | TimeoutError():
             return CallTimeout(f"{name}: {host} did not answer in time.", retryable=True)
         case httpx.ConnectError() | httpx.ProxyError():

@@ -11,8 +11,17 @@ from ..results import Source, Usage
 from . import Chunk, ToolCall
 
 OPEN, CLOSE = "<think>", "</think>"
-# Words outside OpenAI's vocabulary: vLLM and SGLang say "abort" of an answer that is not whole.
-FINISHES = {"abort": "error", "max_tokens": "length"}
+# Words outside OpenAI's vocabulary, with who says them.
+FINISHES = {
+    "abort": "error",  # vLLM and SGLang, of an answer that is not whole
+    "insufficient_system_resource": "error",  # DeepSeek
+    "max_tokens": "length",
+    "model_length": "length",  # Mistral
+    "model_context_window_exceeded": "length",  # Anthropic
+    "end_turn": "stop",  # Anthropic
+    "eos": "stop",  # Together
+    "eos_token": "stop",  # older text-generation-inference
+}
 
 
 def as_object(value: object) -> dict[str, Any]:
