@@ -91,10 +91,11 @@ def test_what_a_seat_had_written_when_the_log_was_cut_is_kept():
     assert lost == {"A": "Hel", "B": "half an ans"}
 
 
-def test_a_new_attempt_begins_from_nothing():
-    lost = {seat.label: seat.content for seat in fold(LOG[:8]).failed_models}
+def test_a_new_attempt_leaves_what_the_one_before_had_written_until_it_has_more():
+    at_its_start, later = fold(LOG[:8]), fold([*LOG[:8], Delta("panel", "A", "Hello")])
 
-    assert lost["A"] == ""
+    assert at_its_start.failed_models[0].content == "Hel"
+    assert later.failed_models[0].content == "Hello"
 
 
 def test_what_the_synthesizer_had_written_is_unfinished_not_the_answer():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from ..prices import FREE, Price, cost_of
@@ -46,7 +47,11 @@ class Received:
 class Allowance:
     """How many more attempts may be billed; the judge's calls of one run share one."""
 
-    left: int
+    left: float = math.inf
+
+    @property
+    def is_spent(self) -> bool:
+        return self.left <= 0
 
 
 @dataclass(slots=True)

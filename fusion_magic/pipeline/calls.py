@@ -67,7 +67,7 @@ class Question:
     max_tokens: int | None = None
     response_format: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    allowance: Allowance | None = None
+    allowance: Allowance = field(default_factory=Allowance)
     drafts: list[str] = field(default_factory=list[str])
 
 
@@ -111,7 +111,7 @@ async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
 async def ask_or_fallback(
     run: Run, stage: Stage, chair: Chair, attempt: Callable[[Chair], Awaitable[T]], allowance: Allowance | None = None
 ) -> T:
-    """What `attempt` brings with the chair, or with its fallback unless the allowance is spent.
+    """What `attempt` brings with the chair, else with its fallback unless the allowance is spent.
 
     Raises:
         CallError: nobody answered; with both reasons, and the longer of both texts.
@@ -120,7 +120,7 @@ async def ask_or_fallback(
         return await attempt(chair)
     except CallError as exc:
         first, spare = exc, chair.fallback
-        if spare is None or _is_spent(allowance):
+        if spare is None or (allowance and allowance.is_spent):
             raise
     run.emit(Warned(f"{_who(stage, chair.seat.label)}: {first} {spare.model} is asked in its place."))
     try:
@@ -150,7 +150,7 @@ async def _attempts(
             exc.text = max(question.drafts, key=len)
             wait = _wait(exc, tally.attempts)
             used_up = tally.attempts > run.settings.retries or loop.time() + wait >= deadline
-            if not exc.retryable or used_up or _is_spent(question.allowance):
+            if not exc.retryable or used_up or question.allowance.is_spent:
                 raise
             run.emit(CallRetried(question.stage, question.label, chair.model, str(exc), wait))
         except asyncio.CancelledError:
@@ -163,14 +163,9 @@ async def _attempts(
 
 def _settle(tally: Tally, question: Question, *, answered: bool = False, refused: bool = False) -> None:
     billed = tally.settle(answered=answered, refused=refused)
-    if question.allowance is not None:
-        question.allowance.left -= billed or answered
+    question.allowance.left -= billed or answered
     if not answered:
         question.drafts.append("".join(tally.received.text))
-
-
-def _is_spent(allowance: Allowance | None) -> bool:
-    return allowance is not None and allowance.left <= 0
 
 
 def _is_refused(exc: CallError, received: Received) -> bool:

@@ -21,13 +21,15 @@ from fusion_magic.errors import (
     RateLimited,
     StreamBroken,
 )
-from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, Event, Fold, SeatFailed
-from fusion_magic.pipeline.calls import same_model
+from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, Event, SeatFailed
+from fusion_magic.pipeline.accounts import Allowance
+from fusion_magic.pipeline.calls import Run, ask_or_fallback, same_model
+from fusion_magic.pipeline.plan import Chair
 from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.chat_completions import ChatCompletions
-from fusion_magic.results import Call, FusionResult, Usage
-from fusion_magic.settings import Endpoint
+from fusion_magic.results import Call, Usage
+from fusion_magic.settings import Endpoint, Panelist, Settings, builtin_endpoints
 from pipeline.asking import at, chats, panel, record
 from servers.openrouter import Broken, Fault, Reply, Server, analysis_json, context_exceeded, ollama
 
@@ -239,82 +241,32 @@ def test_a_connection_that_was_never_made_is_not_counted_as_a_bill(monkeypatch: 
     asked = request_for("Why?", models=["openai/gpt-5.5"], judge=OPUS, retries=0)
     client = ChatCompletions(httpx.MockTransport(never))
 
-    with pytest.raises(PanelFailed, match="no connection to openrouter.ai in time") as failed:
+    with pytest.raises(PanelFailed, match="in time") as failed:
         asyncio.run(run(asked, emit=lambda event: None, providers=Providers(client)))
 
     assert (failed.value.result.calls[0].cost, failed.value.result.calls[0].unreported) == (0.0, 0)
 
 
-# --- an interrupt after the last word
+# --- a fallback
 
 
-class Holding:
-    """Says its last word and, in one stage, keeps the stream open without a word of the usage."""
+@pytest.mark.parametrize(("left", "asked"), [(1, ["first", "spare"]), (0, ["first"])])
+def test_a_fallback_is_asked_only_while_something_may_still_be_billed(left: int, asked: list[str]):
+    tried: list[str] = []
+    endpoint = builtin_endpoints()["openrouter"]
+    spare = Chair(Panelist(model="spare"), "spare", endpoint)
+    first = Chair(Panelist(model="first"), "first", endpoint, fallback=spare)
+    shared = Run("r1", Settings(), Providers(), lambda event: None, 0.0)
 
-    def __init__(self, stage: str, finish: str = "stop") -> None:
-        self._stage, self._finish = stage, finish
-        self.said = asyncio.Event()
+    async def fail(chair: Chair) -> None:
+        tried.append(chair.model)
+        raise CallError(f"{chair.model} is gone.", text=chair.model)
 
-    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        yield Chunk(text=analysis_json("A") if request.stage == "judge" else "Whole.", served=request.model)
-        yield Chunk(finish=self._finish)
-        if request.stage == self._stage:
-            self.said.set()
-            await asyncio.Event().wait()
+    with pytest.raises(CallError, match="first is gone") as failed:
+        asyncio.run(ask_or_fallback(shared, "judge", first, fail, Allowance(left)))
 
-    async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
-        return ()
-
-
-def interrupted_after_the_last_word(server: Server, holding: Holding) -> FusionResult:
-    state = Fold()
-
-    async def main() -> None:
-        asked = request_for("Why?", **panel(server, "a"))
-        task = asyncio.create_task(run(asked, emit=lambda event: None, providers=Providers(holding), state=state))
-        await holding.said.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
-    return state.result()
-
-
-@pytest.mark.parametrize("stage", ["panel", "judge", "synthesis"])
-def test_an_interrupt_after_the_last_word_keeps_the_answer_and_stops_the_run(server: Server, stage: str):
-    result = interrupted_after_the_last_word(server, Holding(stage))
-
-    assert result.status == "cancelled"
-    assert [call.stage for call in result.calls][-1] == stage
-    assert {(call.error, call.finish_reason) for call in result.calls} == {(None, "stop")}
-    assert [response.content for response in result.responses] == ["Whole."]
-    assert (result.analysis is not None) is (stage != "panel")
-    assert result.answer == ("Whole." if stage == "synthesis" else None)
-
-
-def test_an_interrupt_after_a_filtered_answer_leaves_a_lost_seat(server: Server):
-    result = interrupted_after_the_last_word(server, Holding("panel", finish="content_filter"))
-
-    assert (result.status, result.responses) == ("cancelled", ())
-    assert "a content filter stopped the answer" in result.failed_models[0].error
-    assert result.failed_models[0].content == "Whole."
-
-
-def test_a_timeout_around_a_run_that_had_its_last_word_is_a_timeout_and_counts_once(server: Server):
-    async def main() -> int:
-        holding = Holding("synthesis")
-        asked = request_for("Why?", **panel(server, "a"))
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(None) as watch:
-                group = asyncio.create_task(holding.said.wait())
-                group.add_done_callback(lambda _: watch.reschedule(0))
-                await run(asked, emit=lambda event: None, providers=Providers(holding))
-        task = asyncio.current_task()
-        await asyncio.sleep(0)
-        return task.cancelling() if task else -1
-
-    assert asyncio.run(main()) == 0
+    assert tried == asked
+    assert failed.value.text == "first"
 
 
 # --- how an answer ends

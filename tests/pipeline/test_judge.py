@@ -7,7 +7,7 @@ import pytest
 
 from fusion_magic import Panelist, fuse, scripted
 from fusion_magic.api import providers
-from fusion_magic.pipeline.judge import first_object, read_analysis
+from fusion_magic.pipeline.judge import PUT_TOGETHER, first_object, read_analysis
 from fusion_magic.results import Analysis
 from pipeline.asking import at, chats, judged, panel, record, sent
 from servers.openrouter import (
@@ -186,6 +186,31 @@ def test_an_endpoint_that_costs_nothing_is_asked_field_by_field_at_last(server: 
     rounds = [call.round for call in result.calls if call.stage == "judge"]
     assert rounds[:3] == [1, 2, 3]
     assert rounds == sorted(set(rounds))
+    assert result.warnings.count(PUT_TOGETHER) == 1
+
+
+def test_an_analysis_that_the_judge_wrote_whole_is_not_said_to_be_put_together(server: Server):
+    assert PUT_TOGETHER not in fuse("Why?", **panel(server)).warnings
+
+
+@pytest.mark.parametrize("judge", ["judge", "smollm2@local"])
+def test_five_empty_fields_are_no_analysis_and_that_is_said(server: Server, judge: str):
+    with scripted({"judge": "None.", "*": "Text."}):
+        result = fuse("Why?", **panel(server) | {"judge": judge if "@" in judge else at(server, judge)[0]})
+
+    assert result.analysis is None
+    assert result.answer == "Text."
+    assert PUT_TOGETHER not in result.warnings
+    assert any("found nothing to say in any of the five fields" in text for text in result.warnings)
+
+
+def test_the_embedded_model_is_asked_field_by_field_without_a_warning():
+    with scripted({"judge": "Only Answer A says to rest.", "*": "Text."}):
+        result = fuse("Why?", panel="local")
+
+    assert result.analysis is not None
+    assert [insight.insight for insight in result.analysis.unique_insights] == ["Rest."]
+    assert result.warnings == ()
 
 
 # --- failures
@@ -257,13 +282,87 @@ def test_an_analysis_is_found_whatever_stands_around_it(around: str):
     assert read_analysis(text, {"A": "a", "B": "b"}).consensus == ("All answers name the same cause.",)
 
 
-def test_letters_are_read_in_several_spellings_and_strangers_dropped():
+def with_field(name: str, *items: Any) -> str:
+    """A good analysis of A and B but for one field."""
+    return json.dumps(json.loads(analysis_json("AB")) | {name: items})
+
+
+@pytest.mark.parametrize(
+    ("label", "seats"),
+    [
+        ("Response A", ["A"]),
+        ("[b]", ["B"]),
+        ("[Response B]", ["B"]),
+        ("A, B", ["A", "B"]),
+        ("A and B", ["A", "B"]),
+        ("Responses A & B", ["A", "B"]),
+        ("B, and A, and B", ["B", "A"]),
+    ],
+)
+def test_a_label_is_read_in_several_spellings_and_two_letters_are_two_insights(label: str, seats: list[str]):
+    text = with_field("unique_insights", {"label": label, "insight": "i"})
+
+    analysis = read_analysis(text, {"A": "a", "B": "b"})
+
+    assert [insight.label for insight in analysis.unique_insights] == seats
+    assert [insight.model for insight in analysis.unique_insights] == [seat.lower() for seat in seats]
+
+
+@pytest.mark.parametrize("label", ["Z", "A, Z", "A or B", "all", "", ",", None, 1, ["A"], {"A": 1}])
+def test_a_label_that_is_nobody_s_letter_can_t_be_used(label: Any):
+    text = with_field("unique_insights", {"label": label, "insight": "i"})
+
+    with pytest.raises(ValueError, match=r"^label: .+ is not the letter of a response \(A, B\)\.$"):
+        read_analysis(text, {"A": "a", "B": "b"})
+
+
+@pytest.mark.parametrize("labels", ["Response A", "A", "A, B", None, {"A": 1}])
+def test_labels_that_are_no_list_can_t_be_used(labels: Any):
+    text = with_field("partial_coverage", {"labels": labels, "point": "p"})
+
+    with pytest.raises(ValueError, match=r"^labels must be a list of letters, such as \[\"A\"\]\.$"):
+        read_analysis(text, {"A": "a", "B": "b"})
+
+
+def test_labels_in_one_string_of_the_list_are_taken_apart():
+    text = with_field("partial_coverage", {"labels": ["A and B", "b"], "point": "p"})
+
+    assert read_analysis(text, {"A": "a", "B": "b"}).partial_coverage[0].labels == ("A", "B")
+
+
+def test_under_openrouter_s_own_keys_letters_are_read_and_models_names_dropped():
     data = json.loads(analysis_json("AB"))
-    data["unique_insights"] = [{"label": x, "insight": "i"} for x in ("Response A", "[b]", "Z", None)]
+    data["unique_insights"] = [{"model": name, "insight": "i"} for name in ("A", "p0", "B and A")]
+    data["partial_coverage"] = [{"models": ["p0", "B"], "point": "p"}]
 
     analysis = read_analysis(json.dumps(data), {"A": "a", "B": "b"})
 
-    assert [insight.label for insight in analysis.unique_insights] == ["A", "B"]
+    assert [insight.label for insight in analysis.unique_insights] == ["A", "B", "A"]
+    assert analysis.partial_coverage[0].labels == ("B",)
+
+
+def test_a_wrong_letter_is_repaired_once_and_the_judge_is_told_which(server: Server):
+    wrong = with_field("unique_insights", {"label": "Z", "insight": "i"})
+    server.reply("judge", [Reply(wrong), judged()])
+
+    result = fuse("Why?", **panel(server))
+
+    assert result.analysis is not None
+    assert len(chats(server, "judge")) == 2
+    assert (
+        'label: "Z" is not the letter of a response (A, B).'
+        in chats(server, "judge")[-1].body["messages"][-1]["content"]
+    )
+
+
+def test_a_letter_that_stays_wrong_leaves_the_run_without_analysis(openrouter: Server):
+    openrouter.reply(OPUS, judged("A", "B"))
+
+    result = fuse("Why?", models=[GPT], judge=OPUS, synthesizer="moonshotai/kimi-k2.6")
+
+    assert result.analysis is None
+    assert len(chats(openrouter, OPUS)) == 2
+    assert any('"B" is not the letter of a response (A)' in text for text in result.warnings)
 
 
 def test_the_first_object_with_a_wanted_name_is_taken():

@@ -25,13 +25,14 @@ def test_the_judge_runs_at_temperature_zero_with_a_strict_schema_of_the_seats(se
     assert '"enum": ["A", "B"]' in json.dumps(schema)
 
 
-def test_a_judge_s_own_temperature_goes_before_zero(server: Server):
+def test_a_judge_s_own_temperature_is_not_used_and_that_is_said(server: Server):
     judge = Panelist(model=at(server, "judge")[0], temperature=0.5, effort="high", max_tokens=55)
 
-    fuse("Why?", **panel(server) | {"judge": judge})
+    result = fuse("Why?", **panel(server) | {"judge": judge})
 
     body = chats(server, "judge")[0].body
-    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"]) == (0.5, "high", 55)
+    assert (body["temperature"], body["reasoning_effort"], body["max_tokens"]) == (0, "high", 55)
+    assert "The judge's own temperature is not used; the judge is always at 0." in result.warnings
 
 
 def test_the_judge_and_the_synthesizer_never_read_model_names(server: Server):

@@ -1,5 +1,6 @@
 """The plan: who will be called, at what price, and what is refused before anything is called."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,8 +8,10 @@ import pytest
 from fusion_magic import Line, Panel, Panelist, fuse, scripted
 from fusion_magic.errors import KeyMissing, SettingsError, UnknownModel, UnknownPanel
 from fusion_magic.events import RunStarted
+from fusion_magic.pipeline.plan import Chair, Plan
+from fusion_magic.settings import Endpoint, Settings
 from pipeline.asking import at, chats, judged, panel, record
-from servers.openrouter import Fault, Reply, Server
+from servers.openrouter import Fault, Reply, Server, analysis_json, ollama
 
 OPUS = "anthropic/claude-opus-4.8"
 ANALYSIS: dict[str, Any] = {
@@ -79,7 +82,10 @@ def test_nothing_is_called_that_the_plan_did_not_show(server: Server):
     assert {f"{request.model}@{server.base_url}" for request in chats(server)} == set(run.planned)
 
 
-def test_calls_of_a_loopback_server_cost_nothing(server: Server):
+def test_calls_of_a_loopback_server_that_reports_no_cost_cost_nothing(server: Server):
+    for name, text in (("*", "An answer."), ("judge", analysis_json("AB")), ("writer", "The fused answer.")):
+        server.reply(name, ollama(text))
+
     run = record(**panel(server))
 
     assert {call.prompt_price for call in run.of(RunStarted)[0].plan} == {0.0}
@@ -102,6 +108,18 @@ def test_a_judge_or_synthesizer_that_sits_on_the_panel_is_told_once(judge: str, 
     assert result.warnings == (warning,)
 
 
+def test_a_panelist_that_also_judges_takes_no_letter_along():
+    panel = Panel.model_validate({"models": ["a", "b"]})
+    place = Endpoint(name="openrouter", base_url="scripted")
+    one, other = (Chair(seat, seat.model, place) for seat in panel.models)
+    plan = Plan(panel, Settings(), (one, other), judge=replace(other, fallback=one), synthesizer=one)
+
+    calls = [(call.stage, call.label, call.model) for call in plan.calls()]
+
+    assert calls[:2] == [("panel", "A", "a"), ("panel", "B", "b")]
+    assert calls[2:] == [("judge", "", "b"), ("judge", "", "a"), ("synthesis", "", "a")]
+
+
 def test_strangers_as_judge_and_synthesizer_are_not_warned_of():
     with scripted({"judge": ANALYSIS, "*": "Text."}):
         result = fuse("Why?", models=["a", "b"], judge="c", synthesizer="d")
@@ -110,6 +128,8 @@ def test_strangers_as_judge_and_synthesizer_are_not_warned_of():
 
 
 def test_private_asks_openrouter_for_endpoints_that_keep_nothing(openrouter: Server):
+    openrouter.reply(OPUS, judged("A"))
+
     fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, private=True)
 
     assert len(chats(openrouter)) == 3
@@ -123,18 +143,39 @@ def test_the_result_says_that_privacy_was_asked_for(openrouter: Server):
     assert "OpenRouter was asked for endpoints that neither keep nor train on data." in result.warnings
 
 
+@pytest.mark.parametrize("place", ["judge", "synthesizer", "fallback"])
+def test_privacy_that_is_asked_of_one_call_alone_is_said_too(openrouter: Server, place: str):
+    chosen: Any = panel(openrouter)
+    if place == "fallback":
+        chosen["judge"] = Panelist(model=chosen["judge"], fallback=OPUS)
+    else:
+        chosen[place] = OPUS
+
+    result = fuse("Why?", **chosen, private=True)
+
+    assert "OpenRouter was asked for endpoints that neither keep nor train on data." in result.warnings
+
+
 def test_without_private_no_provider_preference_is_sent(openrouter: Server):
     fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS)
 
     assert all("provider" not in request.body for request in chats(openrouter))
 
 
-def test_private_is_kept_by_a_loopback_server(server: Server):
-    assert fuse("Why?", **panel(server), private=True).status == "ok"
+def test_private_trusts_a_loopback_server_and_says_so_once(server: Server):
+    result = fuse("Why?", **panel(server), private=True)
+
+    assert result.status == "ok"
+    assert result.warnings == (f"Your own server {server.base_url} is trusted to keep the prompt to itself.",)
+
+
+def test_private_has_nothing_to_say_of_the_embedded_model():
+    with scripted({"judge": "Only Answer A says to rest.", "*": "Text."}):
+        assert fuse("Why?", panel="local", private=True).warnings == ()
 
 
 def test_private_is_refused_for_another_remote_server_before_anything_is_called(server: Server):
-    with pytest.raises(SettingsError, match="--private can't be asked of"):
+    with pytest.raises(SettingsError, match="`private` can't be asked of"):
         fuse("Why?", **panel(server) | {"judge": "j@https://models.example/v1"}, private=True)
 
     assert server.requests == []
@@ -147,6 +188,15 @@ def test_the_free_panel_is_made_from_the_live_catalogue(openrouter: Server):
     assert {request.model for request in chats(openrouter)} == set(run.planned)
 
 
+def test_the_free_panel_with_other_models_is_judged_by_a_free_one(openrouter: Server):
+    openrouter.reply("qwen/qwen3-coder:free", judged("A"))
+
+    run = record(panel="free", models=["openai/gpt-5.5"])
+
+    assert run.planned == ["openai/gpt-5.5", "qwen/qwen3-coder:free", "qwen/qwen3-coder:free"]
+    assert run.kept.analysis is not None
+
+
 def test_the_free_panel_without_a_catalogue_is_one_sentence(openrouter: Server):
     openrouter.models.clear()
 
@@ -155,6 +205,7 @@ def test_the_free_panel_without_a_catalogue_is_one_sentence(openrouter: Server):
 
 
 def test_an_option_that_a_model_s_entry_does_not_list_is_warned_of(openrouter: Server):
+    openrouter.reply(OPUS, judged("A"))
     seats = [Panelist(model="qwen/qwen3-4b:free", temperature=0.0, effort="high", seed=3)]
 
     result = fuse("Why?", models=seats, judge=OPUS)
@@ -172,6 +223,7 @@ def test_a_seat_s_temperature_of_zero_counts_as_chosen(openrouter: Server):
 
 
 def test_an_effort_that_the_synthesizer_does_not_take_is_warned_of_once(openrouter: Server):
+    openrouter.reply(OPUS, judged("A"))
     writer = "google/gemma-3-27b-it:free"
 
     result = fuse("Why?", models=["openai/gpt-5.5"], judge=OPUS, synthesizer=writer, effort="high")
@@ -190,7 +242,83 @@ def test_a_judge_s_system_text_is_not_ignored_in_silence(server: Server):
 
     result = fuse("Why?", **panel(server) | {"judge": judge})
 
-    assert "The judge's system text is not used; --rubric tells the judge what to weigh." in result.warnings
+    assert "The judge's system text is not used; `rubric` tells the judge what to weigh." in result.warnings
+
+
+def test_a_judge_s_temperature_is_not_said_to_be_missing_in_the_catalogue(openrouter: Server):
+    openrouter.models.append({"id": "x/cold", "pricing": {}, "supported_parameters": ["max_tokens"]})
+    openrouter.reply("x/cold", judged("A"))
+
+    result = fuse("Why?", models=["openai/gpt-5.5"], judge=Panelist(model="x/cold", temperature=0.5), synthesizer=OPUS)
+
+    assert result.warnings == ("The judge's own temperature is not used; the judge is always at 0.",)
+
+
+# --- options that reach nobody
+
+
+def told(**chosen: Any) -> tuple[str, ...]:
+    """The warnings of a run whose every call is answered."""
+    with scripted({"judge": "Only Answer A says to rest.", "synthesis": "Text.", "*": "Text."}):
+        return fuse("Why?", **chosen).warnings
+
+
+GIVEN: dict[str, Any] = {
+    "rubric": "Prefer sources.",
+    "temperature": 1.5,
+    "max_tokens": 5000,
+    "effort": "high",
+    "system": "Be brief.",
+}
+
+
+def test_options_that_the_local_panel_does_not_use_are_named_in_one_sentence():
+    deaf = "The embedded model does not use rubric, max_tokens, effort, system (as synthesizer)"
+
+    assert told(panel="local", **GIVEN) == (f"{deaf}; every seat has its own temperature in place of the run's.",)
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        ("rubric", "The embedded model does not use rubric."),
+        ("temperature", "Every seat has its own temperature in place of the run's."),
+        ("max_tokens", "The embedded model does not use max_tokens."),
+        ("effort", "The embedded model does not use effort."),
+        ("system", "The embedded model does not use system (as synthesizer)."),
+    ],
+)
+def test_only_the_options_that_were_given_are_named(option: str, named: str):
+    assert told(panel="local", **{option: GIVEN[option]}) == (named,)
+
+
+def test_defaults_are_no_options_that_were_given():
+    assert told(panel="local", max_tokens=16_000) == ()
+
+
+def test_what_the_embedded_model_does_use_is_not_named():
+    with scripted({"judge": ANALYSIS, "*": "Text."}):
+        result = fuse("Why?", models=["smollm2@local"], judge="j", temperature=0.5, max_tokens=5000, system="Be brief.")
+
+    assert result.warnings == ()
+
+
+def test_a_large_panel_uses_every_option(server: Server):
+    assert fuse("Why?", **panel(server), **GIVEN).warnings == ()
+
+
+def test_an_option_that_every_seat_overrides_is_warned_of(server: Server):
+    seats = [Panelist(model=name, temperature=0.2, effort="low") for name in at(server, "a", "b")]
+
+    result = fuse("Why?", **panel(server) | {"models": seats}, temperature=0.9, effort="high")
+
+    assert result.warnings == ("Every seat has its own temperature, effort in place of the run's.",)
+
+
+def test_an_option_that_one_seat_overrides_is_not_warned_of(server: Server):
+    seats = [Panelist(model=at(server, "a")[0], temperature=0.2), *at(server, "b")]
+
+    assert fuse("Why?", **panel(server) | {"models": seats}, temperature=0.9).warnings == ()
 
 
 def test_nine_models_are_refused(server: Server):

@@ -207,3 +207,21 @@ def test_free_models_are_of_different_vendors_the_longest_context_first():
 
     assert free_models(models) == ["a/large:free", "b/new:free", "d/tiny:free"]
     assert free_models(models[-1:]) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a/llama-guard-4",
+        "a/content-safety",
+        "a/embed-vl-1b",
+        "a/rerank-3",
+        "a/flash-image",
+        "a/vision-only",
+        "a/mini-tts",
+    ],
+)
+def test_a_free_model_that_does_not_write_text_is_left_out(name):
+    models = [ModelInfo(f"{name}:free", context=99), ModelInfo("b/attsel-vision:free", context=1)]
+
+    assert free_models(models) == ["b/attsel-vision:free"]
