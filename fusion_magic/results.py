@@ -64,6 +64,7 @@ class Call(_Value):
     request_id: str | None = Field(default=None, description="the server's id of the generation")
     messages_hash: str = Field(default="", description="SHA-256 of the messages that were sent")
     prompt_version: str = Field(default="", description="version of the prompt that was used")
+    seed: str = Field(default="", description="what order and code of the responses came from, for judge and synthesis")
     started: float = Field(default=0.0, description="seconds after the run's beginning")
 
 

@@ -69,6 +69,7 @@ class Question:
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     allowance: Allowance = field(default_factory=Allowance)
     drafts: list[str] = field(default_factory=list[str])
+    seed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +317,7 @@ def _record(run: Run, chair: Chair, question: Question, tally: Tally, error: str
         request_id=received.request_id,
         messages_hash=digest(*(str(sorted(message.items())) for message in question.messages)),
         prompt_version=question.version,
+        seed=question.seed,
         started=tally.begun,
     )
 

@@ -18,10 +18,18 @@ from pydantic import ValidationError
 from .. import prompts_small
 from ..errors import CallError, ContextOverflow, JudgeUnreadable, RequestRefused
 from ..events import AnalysisReady, Warned
-from ..prompts import JUDGE_VERSION, SHAPE, judge_messages, judge_schema, repair_messages, response_format
+from ..prompts import (
+    JUDGE_VERSION,
+    SHAPE,
+    judge_messages,
+    judge_schema,
+    repair_messages,
+    response_format,
+    run_digest,
+)
 from ..results import Analysis, Response
 from .accounts import Allowance
-from .calls import Question, Run, ask
+from .calls import Question, Run, ask, ask_or_fallback
 from .plan import Chair, Plan
 
 LEVELS = ("json_schema", "json_object", "words")
@@ -39,18 +47,12 @@ async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ..
     """Compare the responses; a judge that fails leaves the run without an analysis, not without an answer."""
     chair, allowance = plan.judge, Allowance(BILLED_AT_MOST)
     try:
-        analysis = await _compare(run, chair, prompt, responses, allowance)
+        analysis = await ask_or_fallback(
+            run, "judge", chair, lambda chair: _compare(run, chair, prompt, responses, allowance), allowance
+        )
     except CallError as exc:
-        spare = chair.fallback
-        if spare is None or allowance.left <= 0:
-            run.emit(Warned(f"There is no analysis: {exc}"))
-            return None
-        run.emit(Warned(f"The judge: {exc} {spare.model} is asked in its place."))
-        try:
-            analysis = await _compare(run, spare, prompt, responses, allowance)
-        except CallError as second:
-            run.emit(Warned(f"There is no analysis: {second}"))
-            return None
+        run.emit(Warned(f"There is no analysis: {exc}"))
+        return None
     run.emit(AnalysisReady(analysis))
     return analysis
 
@@ -79,7 +81,7 @@ async def _in_one_call(asking: Asking) -> Analysis:
                 asking.repair(reply, str(exc))
                 continue
             chair = asking.chair
-            if chair.endpoint.costs_nothing:
+            if chair.endpoint.costs_nothing and not asking.was_billed:
                 first_round = asking.round + 1
                 return await _field_by_field(asking.run, chair, asking.prompt, asking.responses, first_round)
             raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
@@ -95,7 +97,7 @@ class Asking:
     ) -> None:
         self.run, self.chair = run, chair
         self.prompt, self.responses = prompt, responses
-        self.round = 0
+        self.round, self.was_billed = 0, False
         self._allowance = allowance
         self._texts = {response.label: response.content for response in responses}
         self._place = (chair.endpoint.base_url, chair.slug)
@@ -107,6 +109,7 @@ class Asking:
             temperature=0.0,
             response_format=self._format(),
             allowance=allowance,
+            seed=run_digest(prompt, self._texts),
         )
 
     @property
@@ -129,7 +132,9 @@ class Asking:
 
     async def ask(self) -> str:
         self.round += 1
-        return (await ask(self.run, self.chair, replace(self._question, round=self.round))).text
+        outcome = await ask(self.run, self.chair, replace(self._question, round=self.round))
+        self.was_billed = self.was_billed or bool(outcome.call.cost)
+        return outcome.text
 
     def take_refusal(self, exc: RequestRefused) -> bool:
         """Whether the request was changed so that it is worth sending again; a refusal is not billed."""

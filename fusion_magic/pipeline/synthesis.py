@@ -14,7 +14,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from .. import prompts_small
 from ..errors import CallError, ContextOverflow, RequestRefused, SettingsError
 from ..events import AnswerReady, Warned
-from ..prompts import SYNTHESIS_VERSION, repair_messages, response_format, synthesis_messages
+from ..prompts import SYNTHESIS_VERSION, repair_messages, response_format, run_digest, synthesis_messages
 from ..results import Analysis, Response
 from .calls import Question, Run, ask, ask_or_fallback, checkpoint
 from .judge import first_object
@@ -69,6 +69,7 @@ def _question(run: Run, chair: Chair, prompt: str, texts: Mapping[str, str], ana
         synthesis_messages(prompt, texts, analysis, system=system),
         SYNTHESIS_VERSION,
         temperature=chair.seat.temperature,
+        seed=run_digest(prompt, texts),
     )
 
 

@@ -10,7 +10,7 @@ from fusion_magic.api import providers
 from fusion_magic.pipeline.judge import PUT_TOGETHER, first_object, read_analysis
 from fusion_magic.results import Analysis
 from pipeline.asking import at, chats, judged, panel, record, sent
-from servers.openrouter import (
+from servers.openrouter import (, ollama
     Broken,
     Fault,
     RefuseParameter,
@@ -177,7 +177,7 @@ def test_refusals_do_not_count_as_billed(openrouter: Server):
 
 
 def test_an_endpoint_that_costs_nothing_is_asked_field_by_field_at_last(server: Server):
-    server.reply("judge", Reply("They agree that it is so."))
+    server.reply("judge", ollama("They agree that it is so."))
 
     result = fuse("Why?", **panel(server))
 
