@@ -10,7 +10,7 @@ from fusion_magic.api import providers
 from fusion_magic.pipeline.judge import PUT_TOGETHER, first_object, read_analysis
 from fusion_magic.results import Analysis
 from pipeline.asking import at, chats, judged, panel, record, sent
-from servers.openrouter import (, ollama
+from servers.openrouter import (
     Broken,
     Fault,
     RefuseParameter,
@@ -19,6 +19,7 @@ from servers.openrouter import (, ollama
     analysis_json,
     context_exceeded,
     lm_studio,
+    ollama,
 )
 
 OPUS = "anthropic/claude-opus-4.8"
