@@ -17,7 +17,7 @@ from browser.driver import Lab, Theme, write_notebook  # noqa: E402 - the driver
 SIZE = (1000, 1400)
 CELLS = (
     "%load_ext fusion_magic",
-    "%%fusion --panel local\nShould a small web application keep its data in SQLite or in PostgreSQL?",
+    "%%fusion --panel local\nShould I use SQLite or PostgreSQL for a small web application with about 100 daily users?",
 )
 
 
