@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 from .api import fuse, fuse_async, last, stream
 from .errors import FusionError, FusionInterrupted, PanelFailed
 from .events import fold
+from .presets import save_panel
 from .providers.scripted import Line, scripted
-from .results import FusionResult
+from .results import FusionResult, results_in
 from .settings import Panel, Panelist, Settings
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
+
+    from .jupyter.picker import pick_panel
 
 __all__ = [
     "FusionError",
@@ -28,6 +31,9 @@ __all__ = [
     "fuse",
     "fuse_async",
     "last",
+    "pick_panel",
+    "results_in",
+    "save_panel",
     "scripted",
     "stream",
 ]
@@ -36,6 +42,10 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version("fusion-magic")
+    if name == "pick_panel":  # later: the widgets cost more to import than all the rest
+        from .jupyter.picker import pick_panel
+
+        return pick_panel
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

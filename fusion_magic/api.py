@@ -13,9 +13,10 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel
 
 from ._loop import LoopThread, loop_thread
-from .errors import FusionError, FusionInterrupted, KeyMissing, SettingsError
+from .errors import FusionError, FusionInterrupted, KeyMissing, PanelFailed, SettingsError
 from .events import Event, Fold
 from .keys import environment_keys
+from .pipeline.panel import Skips
 from .pipeline.run import FusionRequest, run
 from .presets import default_panel, endpoints, user_file
 from .providers import Providers
@@ -43,25 +44,46 @@ class Running:
 
     def __init__(self, request: FusionRequest, listen: Callable[[Event], None] = lambda event: None) -> None:
         self.state = Fold()
+        self.was_interrupted = False  # by who waited, not by `cancel`
+        self._result: FusionResult | None = None
+        self._skips = Skips()
+        self._loop = loop_thread().loop
         self._work = loop_thread().submit(self._run(request, listen, providers()))
         self.future: Future[FusionResult] = self._work.future
 
     async def _run(self, request: FusionRequest, listen: Callable[[Event], None], using: Providers) -> FusionResult:
         try:
-            return _remember(await run(request, emit=listen, providers=using, state=self.state))
+            await run(request, emit=listen, providers=using, state=self.state, skips=self._skips)
+        except PanelFailed as exc:
+            exc.result = self.result() or exc.result
+            raise
         except BaseException:
             self.result()
             raise
+        result = self.result()
+        assert result is not None
+        return result
 
     def result(self) -> FusionResult | None:
-        """What there is so far, which `last()` then has too; None if nothing began."""
+        """What there is so far, which `last()` then has too; one and the same once the run has ended.
+
+        None if nothing began.
+        """
         if self.state.started is None:
             return None
-        return _remember(self.state.result())
+        result = self._result or self.state.result()
+        if self.state.ended is not None:
+            self._result = result
+        return _remember(result)
 
     def cancel(self) -> None:
         """Stop the run without waiting; `future` is done once its connections are closed."""
         self._work.cancel()
+
+    def skip(self, label: str) -> None:
+        """Leave a seat of the panel out, from any thread; the others go on. A seat that has answered stays."""
+        with suppress(RuntimeError):  # the loop is closed at exit
+            self._loop.call_soon_threadsafe(self._skips.skip, label)
 
     def stop(self) -> FusionResult | None:
         """Stop the run, wait for its connections to close, and return what was answered; None if nothing began."""
@@ -82,12 +104,35 @@ class Running:
             while not wait([self.future], timeout=TICK).done:
                 meanwhile()
             return self.future.result()
-        except (KeyboardInterrupt, CancelledError):
+        except CancelledError:
+            result = self.stop()
+        except KeyboardInterrupt:
+            self.was_interrupted = True
             result = self.stop()
         except BaseException:
             self.stop()  # nobody would watch it any more
             raise
         raise interrupted(result)
+
+    async def wait_async(self, meanwhile: Callable[[], None] = lambda: None) -> FusionResult:
+        """`wait` for async code. Raises asyncio.CancelledError for an interrupt, after the run was stopped."""
+        ended = _ending(self)
+        try:
+            # ipykernel cancels a cell from a signal handler, which does not wake an idle loop: so wake it.
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=TICK)
+                meanwhile()
+        except asyncio.CancelledError:
+            self.was_interrupted = True
+            self.cancel()
+            await asyncio.wait({ended}, timeout=STOP_SECONDS)
+            raise
+        except BaseException:
+            self.cancel()  # nobody would watch it any more
+            raise
+        if self.future.cancelled():
+            raise asyncio.CancelledError
+        return self.future.result()
 
 
 def providers() -> Providers:
@@ -203,19 +248,7 @@ async def fuse_async(
 ) -> FusionResult:
     """`fuse` for async code; cancelling the task stops the run, and `last()` has what was answered."""
     parts = _chosen(settings, panel=panel, models=models, judge=judge, synthesizer=synthesizer)
-    running = Running(request_for(prompt, schema=schema, **parts))
-    ended = _ending(running)
-    try:
-        # ipykernel cancels a cell from a signal handler, which does not wake an idle loop: so wake it.
-        while not ended.done():
-            await asyncio.wait({ended}, timeout=TICK)
-    except asyncio.CancelledError:
-        running.cancel()
-        await asyncio.wait({ended}, timeout=STOP_SECONDS)
-        raise
-    if running.future.cancelled():
-        raise asyncio.CancelledError
-    return running.future.result()
+    return await Running(request_for(prompt, schema=schema, **parts)).wait_async()
 
 
 def _ending(running: Running) -> asyncio.Future[None]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.resources
+import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,6 +34,8 @@ TINY = "smollm2@local"
 FREE_PANEL = "free"
 # A panel of the live catalogue has this one member until the catalogue is read.
 FREE_MEMBER = "openrouter/free-panel"
+# What `%%fusion --panel NAME` takes without quotes, and what no flag begins with.
+PANEL_NAME = re.compile(r"[^\W\d_][\w-]{0,39}")
 
 
 class UserFile(Chosen):
@@ -139,6 +144,107 @@ def _with_local_name(panel: Panel) -> Panel:
     seats = tuple(map(renamed, panel.models))
     writers = {"judge": renamed(panel.judge), "synthesizer": renamed(panel.synthesizer)}
     return panel.model_copy(update={"models": seats, **writers})
+
+
+def save_panel(name: str, panel: Panel, *, replace: bool = False) -> Path:
+    """Keep a panel in the user's `fusion.toml` as `[panels.NAME]`, where `panel="NAME"` finds it; returns the file.
+
+    Comments and everything else in the file stay as they are.
+
+    Args:
+        name: what to call it: a letter, then letters, digits, - and _.
+        panel: the panel.
+        replace: whether a panel of the user's own with that name may go.
+
+    Raises:
+        SettingsError: the name can't be used or is taken, or the file can't be read or written.
+    """
+    if not PANEL_NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} can't be a panel's name: begin with a letter, go on with letters, digits, - or _, 40 at most."
+        )
+    if name in _presets():
+        raise SettingsError(f'The name "{name}" belongs to a panel that comes with the package; choose another.')
+    if name in user_file().panels and not replace:
+        raise SettingsError(f'There is a panel "{name}" already; save it with replace=True, or under another name.')
+    path = (config_dir() / "fusion.toml").resolve()  # a file kept elsewhere, and linked here, stays a link
+    _write(path, _with_panel(path, name, panel))
+    return path
+
+
+def _with_panel(path: Path, name: str, panel: Panel) -> str:
+    """The file's text with the panel in it. Raises SettingsError rather than change anything else."""
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    entry, before = _as_entry(panel), _read(path)
+    wanted = {**before, "panels": {**before.get("panels", {}), name: entry}}
+    try:
+        document = tomlkit.parse(path.read_bytes().decode() if path.exists() else "")
+        _put(document.setdefault("panels", tomlkit.table(is_super_table=True)), name, entry)
+        text = tomlkit.dumps(document).rstrip() + "\n"
+        if tomllib.loads(text) == wanted:
+            return text
+    except (OSError, ValueError, TypeError, TOMLKitError) as exc:
+        raise SettingsError(f"{path} can't be changed ({exc}); write [panels.{name}] into it by hand.") from exc
+    raise SettingsError(f"{path} can't be changed without touching the rest of it; write [panels.{name}] by hand.")
+
+
+def _put(tables: Any, name: str, entry: dict[str, Any]) -> None:
+    """Set `tables[name]`, one model on a line; key by key where it is there, so that comments inside it stay."""
+    import tomlkit
+    from tomlkit.items import Table
+
+    models: Any = tomlkit.array().multiline(True)
+    for seat in entry["models"]:  # one by one: a list of tables alone would become [[panels.NAME.models]]
+        models.append(seat if isinstance(seat, str) else _inline(seat))
+    laid_out: dict[str, Any] = {**entry, "models": models}
+    if name in tables:
+        for key in set(tables[name]) - set(entry):
+            del tables[name][key]
+        for key, value in laid_out.items():
+            tables[name][key] = value
+        return
+    tables[name] = laid_out
+    if isinstance(tables[name], Table):
+        tables[name].add(tomlkit.nl())
+
+
+def _inline(seat: dict[str, Any]) -> Any:
+    import tomlkit
+
+    table: Any = tomlkit.inline_table()
+    table.update(seat)
+    return table
+
+
+def _as_entry(panel: Panel) -> dict[str, Any]:
+    """A panel as `fusion.toml` holds it; a seat without anything of its own is its model's name."""
+
+    def written(seat: Panelist) -> str | dict[str, Any]:
+        given = seat.model_dump(exclude_none=True, exclude={"label"})
+        return seat.model if len(given) == 1 else given
+
+    about = panel.model_dump(include={"about", "score", "source"}, exclude_defaults=True)
+    chairs = {"judge": written(panel.judge), "synthesizer": written(panel.synthesizer)}
+    return {**about, "models": [written(seat) for seat in panel.models], **chairs}
+
+
+def _write(path: Path, text: str) -> None:
+    """Written beside and moved into place, with the rights the file had; a full disk costs nothing that was there."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not os.access(path, os.W_OK):
+            raise PermissionError(0, "it is read-only")
+        beside.write_bytes(text.encode())
+        if path.exists():
+            beside.chmod(path.stat().st_mode & 0o7777)
+        beside.replace(path)
+    except OSError as exc:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise SettingsError(f"{path} can't be written ({exc.strerror}).") from exc
 
 
 def endpoints() -> dict[str, Endpoint]:

@@ -1,13 +1,17 @@
-"""What a token costs: prices of a catalogue, and the cost of a call. Unknown stays unknown."""
+"""What a token costs: prices of a catalogue, the cost of a call, and what a run would cost. Unknown stays unknown."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .results import Usage
+from .settings import Panel
+
+# What an estimate takes for granted: tokens of a question of a page, of an answer of two, and of an analysis.
+PROMPT_TOKENS, RESPONSE_TOKENS, ANALYSIS_TOKENS = 1_000, 1_500, 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,10 @@ def amount(value: object) -> float | None:
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         return None
     try:
-        dollars = float(value)
+        number = float(value)
     except (ValueError, OverflowError):
         return None
-    return dollars if math.isfinite(dollars) and dollars >= 0 else None
+    return number if math.isfinite(number) and number >= 0 else None
 
 
 def cost_of(usage: Usage | None, price: Price) -> float | None:
@@ -53,3 +57,65 @@ def cost_of(usage: Usage | None, price: Price) -> float | None:
     if usage is None or price.prompt is None or price.completion is None:
         return None
     return usage.prompt_tokens * price.prompt + usage.completion_tokens * price.completion
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a run would cost in US dollars, by stage; `unpriced` are the models without a known price."""
+
+    panel: float
+    judge: float
+    synthesizer: float
+    unpriced: tuple[str, ...] = ()
+
+    @property
+    def total(self) -> float:
+        """US dollars; a lower bound if a model is unpriced."""
+        return self.panel + self.judge + self.synthesizer
+
+    def __str__(self) -> str:
+        if self.unpriced:
+            return f"at least {roughly(self.total)}" if self.total else "not priced"
+        return f"about {roughly(self.total)}" if self.total else "no cost"
+
+
+def roughly(dollars: float) -> str:
+    """US dollars with the two digits that an estimate is good for, cents at least: "$0.0042", "$0.14", "$12.00"."""
+    if dollars == 0:
+        return "$0"
+    digits = max(2, 1 - math.floor(math.log10(dollars)))
+    return f"${float(f'{dollars:.2g}'):.{digits}f}"
+
+
+def estimate(
+    panel: Panel,
+    price_of: Callable[[str], Price],
+    *,
+    prompt: int = PROMPT_TOKENS,
+    response: int = RESPONSE_TOKENS,
+) -> Estimate:
+    """What a run of the panel would cost, from list prices.
+
+    Every seat reads the prompt and writes a response, the judge reads the prompt and all responses and writes an
+    analysis, the synthesizer reads all of these and writes the answer. Not in it: instructions (some hundred tokens),
+    reasoning (which may be several times the answer), tools, retries, and discounts for cached prompts.
+
+    Args:
+        panel: who would be asked.
+        price_of: the price of a model, by the name that the user writes.
+        prompt: tokens of the question.
+        response: tokens of each response, and of the answer.
+    """
+    unpriced: dict[str, None] = {}
+
+    def cost(model: str, read: int, written: int) -> float:
+        found = cost_of(Usage(prompt_tokens=read, completion_tokens=written), price_of(model))
+        if found is None:
+            unpriced[model] = None
+        return found or 0.0
+
+    seats = sum(cost(seat.model, prompt, response) for seat in panel.models)
+    read = prompt + response * len(panel.models)
+    judge = cost(panel.judge.model, read, ANALYSIS_TOKENS)
+    writer = cost(panel.synthesizer.model, read + ANALYSIS_TOKENS, response)
+    return Estimate(seats, judge, writer, tuple(unpriced))

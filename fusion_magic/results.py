@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -12,6 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .errors import SettingsError
 
 SCHEMA_VERSION = 1
+RECORD = "application/vnd.fusion+json"  # the MIME type under which a notebook keeps a result
+PACKING = "json, zlib, base85"
+MAX_RECORD = 20_000_000  # bytes of JSON in a record: far above eight seats of a megabyte
+MANY = 10_000  # entries of a list in a result: far above any run; without a bound a small record unfolds to gigabytes
 Stage = Literal["panel", "judge", "synthesis"]
 Status = Literal["ok", "cancelled", "limited", "error"]
 
@@ -76,7 +83,7 @@ class Response(_Value):
     served_model: str | None = Field(default=None, description="the model the server says it used")
     content: str = Field(description="the answer, as Markdown")
     reasoning: str = Field(default="", description="what the model showed of its reasoning")
-    sources: tuple[Source, ...] = Field(default=(), description="pages it cited")
+    sources: tuple[Source, ...] = Field(default=(), max_length=MANY, description="pages it cited")
     usage: Usage | None = Field(default=None, description="tokens, None if not reported")
     cost: float | None = Field(default=None, description="US dollars, None if not priced")
     duration: float = Field(default=0.0, description="seconds")
@@ -90,6 +97,7 @@ class FailedModel(_Value):
     error: str = Field(description="one sentence")
     status_code: int | None = Field(default=None, description="HTTP status, where there was one")
     content: str = Field(default="", description="what it had written before it failed; not used by judge or synthesis")
+    skipped: bool = Field(default=False, description="left out by the reader while it ran")
 
 
 class Stance(_Value):
@@ -127,9 +135,11 @@ class Analysis(_Value):
     """The judge's comparison, in OpenRouter Fusion's five fields."""
 
     consensus: tuple[str, ...] = Field(default=(), description="what all or most responses say")
-    contradictions: tuple[Contradiction, ...] = Field(default=(), description="topics on which they disagree")
-    partial_coverage: tuple[PartialCoverage, ...] = Field(default=(), description="points only some make")
-    unique_insights: tuple[UniqueInsight, ...] = Field(default=(), description="what one alone brings")
+    contradictions: tuple[Contradiction, ...] = Field(
+        default=(), max_length=MANY, description="topics on which they disagree"
+    )
+    partial_coverage: tuple[PartialCoverage, ...] = Field(default=(), max_length=MANY, description="what only some say")
+    unique_insights: tuple[UniqueInsight, ...] = Field(default=(), max_length=MANY, description="what one alone brings")
     blind_spots: tuple[str, ...] = Field(default=(), description="what none of them addresses")
 
 
@@ -153,12 +163,12 @@ class FusionResult(_Value):
     answer: str | None = Field(default=None, description="the synthesizer's whole answer")
     unfinished: str = Field(default="", description="what the synthesizer had written when it was stopped")
     parsed: Any = Field(default=None, exclude=True, description="the answer as the `schema` that was given")
-    responses: tuple[Response, ...] = Field(default=(), description="the panelists' answers, in seat order")
-    failed_models: tuple[FailedModel, ...] = Field(default=(), description="who did not answer, and why")
+    responses: tuple[Response, ...] = Field(default=(), max_length=8, description="the answers, in seat order")
+    failed_models: tuple[FailedModel, ...] = Field(default=(), max_length=8, description="who did not answer, and why")
     analysis: Analysis | None = Field(default=None, description="the judge's five fields, or None")
-    sources: tuple[Source, ...] = Field(default=(), description="pages cited, once each")
-    calls: tuple[Call, ...] = Field(default=(), description="every call, in the order they ended")
-    warnings: tuple[str, ...] = Field(default=(), description="what the reader should know")
+    sources: tuple[Source, ...] = Field(default=(), max_length=MANY, description="pages cited, once each")
+    calls: tuple[Call, ...] = Field(default=(), max_length=MANY, description="every call, in the order they ended")
+    warnings: tuple[str, ...] = Field(default=(), max_length=MANY, description="what the reader should know")
     duration: float = Field(default=0.0, description="seconds")
 
     @property
@@ -189,27 +199,93 @@ class FusionResult(_Value):
 
         Raises:
             OSError: the file can't be read.
-            SettingsError: it holds no result, or one of a later version.
+            SettingsError: it holds no result, or one of a later version; a notebook is for `results_in`.
         """
-        text = Path(path).read_text(encoding="utf-8")
-        try:
-            version = _Version.model_validate_json(text).schema_version
-            if version > SCHEMA_VERSION:
-                raise SettingsError(f"{path} was written by a later fusion_magic; update to read it.")
-            return cls.model_validate_json(text)
-        except ValidationError as exc:
-            raise SettingsError(f"{path} does not hold a result of fusion_magic.") from exc
+        if Path(path).suffix == ".ipynb":
+            raise SettingsError(f"{path} is a notebook; results_in({str(path)!r}) lists the results in it.")
+        return _result_from(Path(path).read_bytes(), str(path))
+
+    def to_record(self) -> dict[str, Any]:
+        """The result as a notebook keeps it: compressed JSON, with its version readable beside it."""
+        packed = base64.b85encode(zlib.compress(self.model_dump_json().encode(), 9)).decode()
+        return {"schema_version": self.schema_version, "packing": PACKING, "result": packed}
+
+    @classmethod
+    def from_record(cls, record: object, place: str = "The record") -> FusionResult:
+        """The result that `to_record` packed; `place` begins the sentence if it can't be read.
+
+        Raises:
+            SettingsError: the record is damaged, or of a later version.
+        """
+        match record:
+            case {"schema_version": int(version)} if version > SCHEMA_VERSION:
+                raise SettingsError(_later(place))
+            case {"result": str(packed)}:
+                return _result_from(_unpacked(packed), place)
+            case _:
+                raise SettingsError(_nothing(place))
 
     def __repr__(self) -> str:
         seats = f"{len(self.responses)} of {len(self.responses) + len(self.failed_models)} seats"
-        return f"<FusionResult {self.id} {self.status}, {seats}, {cost_text([self])}>"
+        return f"<FusionResult {self.id!r} {self.status}, {seats}, {cost_text([self])}>"
 
     __str__ = __repr__
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         from .jupyter.static import bundle
 
         return bundle(self)
+
+
+def results_in(path: str | Path) -> list[FusionResult]:
+    """The results that a saved notebook keeps in its outputs, in order, each once.
+
+    Raises:
+        OSError: the file can't be read.
+        SettingsError: it is no notebook, or a record in it is damaged or of a later version.
+    """
+    try:
+        cells = json.loads(Path(path).read_bytes())["cells"]
+        records = list(_records(cells))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
+        raise SettingsError(f"{path} is not a notebook of format 4.") from exc
+    found = [FusionResult.from_record(record, f"Cell {number} of {path}") for number, record in records]
+    return list({result.id: result for result in found}.values())
+
+
+def _records(cells: list[dict[str, Any]]) -> Iterator[tuple[int, object]]:
+    """(number of the cell, counted from 1; record) of each output that has one."""
+    for number, cell in enumerate(cells, 1):
+        for output in cell.get("outputs", ()):
+            if RECORD in output.get("data", ()):
+                yield number, output["data"][RECORD]
+
+
+def _result_from(text: bytes, place: str) -> FusionResult:
+    try:
+        if _Version.model_validate_json(text).schema_version > SCHEMA_VERSION:
+            raise SettingsError(_later(place))
+        return FusionResult.model_validate_json(text)
+    except ValidationError as exc:
+        raise SettingsError(_nothing(place)) from exc
+
+
+def _unpacked(packed: str) -> bytes:
+    """The JSON in a record; nothing if it is damaged or unfolds to more than any result."""
+    try:
+        unfolding = zlib.decompressobj()
+        text = unfolding.decompress(base64.b85decode(packed), MAX_RECORD)
+    except (ValueError, zlib.error):
+        return b""
+    return text if unfolding.eof else b""
+
+
+def _later(place: str) -> str:
+    return f"{place} was written by a later fusion_magic; update to read it."
+
+
+def _nothing(place: str) -> str:
+    return f"{place} does not hold a result of fusion_magic."
 
 
 def cost_text(results: Iterable[FusionResult]) -> str:

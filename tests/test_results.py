@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion_magic import results_in
 from fusion_magic.errors import SettingsError
+from fusion_magic.jupyter.static import bundle
 from fusion_magic.results import (
+    MAX_RECORD,
+    RECORD,
     Analysis,
     Call,
     Contradiction,
@@ -150,9 +158,108 @@ def test_small_amounts_are_not_rounded_to_nothing(amount, words):
 
 
 def test_a_result_says_in_one_line_what_it_is():
-    assert repr(FULL) == str(FULL) == "<FusionResult r1 ok, 1 of 2 seats, $0.3000>"
+    assert repr(FULL) == str(FULL) == "<FusionResult 'r1' ok, 1 of 2 seats, $0.3000>"
 
 
 def test_a_result_can_t_be_changed():
     with pytest.raises(ValueError, match="frozen"):
         FULL.answer = "other"  # type: ignore[misc]
+
+
+# --- records in notebooks ---------------------------------------------------------------------------
+
+
+def packed(text: bytes, **more: Any) -> dict[str, Any]:
+    return {"schema_version": 1, "result": base64.b85encode(zlib.compress(text)).decode()} | more
+
+
+def notebook(path: Path, *outputs: dict[str, Any]) -> Path:
+    """A notebook file with one code cell for each bundle, and a text cell first."""
+    cells = [nbformat.v4.new_code_cell("x", outputs=[nbformat.v4.new_output("display_data", data)]) for data in outputs]
+    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Text"), *cells]), path)
+    return path
+
+
+def test_a_result_comes_back_from_its_record_as_it_was():
+    record = json.loads(json.dumps(FULL.to_record()))
+
+    assert FusionResult.from_record(record) == FULL
+    assert record["schema_version"] == 1
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
+def test_any_text_comes_back_from_a_record(text):
+    made = result(prompt=text, answer=text)
+
+    assert FusionResult.from_record(made.to_record()) == made
+
+
+def test_a_record_of_prose_is_much_shorter_than_the_prose():
+    prose = " ".join(f"The {number}th panelist says that the sky is blue." for number in range(1000))
+
+    assert len(json.dumps(result(answer=prose).to_record())) < len(prose) / 5
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        None,
+        "text",
+        {},
+        {"schema_version": 1},
+        {"schema_version": 1, "result": 7},
+        {"schema_version": 1, "result": "\N{SNOWMAN} no base85"},
+        {"schema_version": 1, "result": base64.b85encode(b"no zlib").decode()},
+        {"schema_version": 1, "result": FULL.to_record()["result"][:-10]},
+        packed(b"no json"),
+        packed(b"{}"),
+        packed(b'{"schema_version": 1}'),
+        packed(b'{"settings": ' * 100_000),
+        packed(b" " * (MAX_RECORD + 1)),
+    ],
+    ids=lambda record: str(record)[:40],
+)
+def test_a_record_that_holds_no_result_is_one_sentence(record):
+    with pytest.raises(SettingsError, match=r"^The record does not hold a result of fusion_magic\.$"):
+        FusionResult.from_record(record)
+
+
+@pytest.mark.parametrize(
+    "record", [{"schema_version": 99, "unknown": 1}, packed(b'{"schema_version": 99, "mood": "good"}')]
+)
+def test_a_record_of_a_later_version_says_so(record):
+    with pytest.raises(SettingsError, match="later fusion_magic"):
+        FusionResult.from_record(record)
+
+
+def test_a_notebook_gives_back_its_results_in_order_and_each_once(tmp_path):
+    other = result(answer="Other.").model_copy(update={"id": "r2"})
+    shown = [bundle(FULL), {"text/plain": "1"}, bundle(other), bundle(FULL), bundle(other, record=False)]
+
+    path = notebook(tmp_path / "analysis.ipynb", *shown)
+
+    assert results_in(path) == results_in(str(path)) == [FULL, other]
+
+
+def test_a_notebook_without_results_has_none(tmp_path):
+    assert results_in(notebook(tmp_path / "empty.ipynb")) == []
+
+
+def test_a_damaged_record_is_named_by_its_cell(tmp_path):
+    path = notebook(tmp_path / "analysis.ipynb", bundle(FULL), {RECORD: {"schema_version": 1, "result": "x"}})
+
+    with pytest.raises(SettingsError, match=r"^Cell 3 of .*analysis\.ipynb does not hold a result"):
+        results_in(path)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"cells": 7}', '{"cells": [7]}', '{"cells": [{"outputs": 7}]}'])
+def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, text):
+    (tmp_path / "x.ipynb").write_text(text, encoding="utf-8")
+
+    with pytest.raises(SettingsError, match="is not a notebook of format 4"):
+        results_in(tmp_path / "x.ipynb")
+
+
+def test_opening_a_notebook_says_how_to_read_it(tmp_path):
+    with pytest.raises(SettingsError, match=r"results_in\('.*analysis\.ipynb'\)"):
+        FusionResult.open(notebook(tmp_path / "analysis.ipynb", bundle(FULL)))

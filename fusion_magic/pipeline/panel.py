@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import contextmanager
 
 from .. import prompts_small
 from ..errors import CallError
@@ -11,6 +13,33 @@ from ..prompts import PANEL_VERSION, panel_messages
 from ..results import FailedModel, Response, Source
 from .calls import Outcome, Question, Run, ask, ask_or_fallback
 from .plan import Chair, Plan
+
+
+class Skips:
+    """Seats that the reader leaves out while they are asked; lives in the run's event loop."""
+
+    def __init__(self) -> None:
+        self.labels: set[str] = set()
+        self._asking: dict[str, asyncio.Task[None]] = {}
+
+    def skip(self, label: str) -> None:
+        """Leave a seat out: now, or as soon as it begins. One that has answered keeps its answer."""
+        self.labels.add(label)
+        if task := self._asking.get(label):
+            task.cancel()
+
+    @contextmanager
+    def may_interrupt(self, label: str) -> Generator[None]:
+        """The block that asks a seat. Raises CancelledError where the seat is skipped."""
+        if label in self.labels:
+            raise asyncio.CancelledError
+        task: asyncio.Task[None] | None = asyncio.current_task()
+        assert task is not None
+        self._asking[label] = task
+        try:
+            yield
+        finally:
+            del self._asking[label]
 
 
 class Quorum:
@@ -30,14 +59,14 @@ class Quorum:
             self.reached.set()
 
 
-async def ask_panel(run: Run, plan: Plan, prompt: str) -> tuple[Response, ...]:
+async def ask_panel(run: Run, plan: Plan, prompt: str, skips: Skips) -> tuple[Response, ...]:
     """Ask every seat; returns the answers in seat order, perhaps none.
 
     With a quorum of K the seats that have not answered `grace` seconds after the K-th answer are left behind.
     """
     quorum = Quorum(len(plan.seats), plan.settings.quorum)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_seat(run, chair, prompt, quorum)) for chair in plan.seats]
+        tasks = [group.create_task(_seat(run, chair, prompt, quorum, skips)) for chair in plan.seats]
         await quorum.reached.wait()
         _, late = await asyncio.wait(tasks, timeout=plan.settings.grace)
         quorum.left_behind = bool(late)
@@ -47,21 +76,25 @@ async def ask_panel(run: Run, plan: Plan, prompt: str) -> tuple[Response, ...]:
     return tuple(answer for _, answer in sorted(quorum.answers.items()))
 
 
-async def _seat(run: Run, chair: Chair, prompt: str, quorum: Quorum) -> None:
+async def _seat(run: Run, chair: Chair, prompt: str, quorum: Quorum, skips: Skips) -> None:
     drafts: list[str] = []
 
     async def answer(chair: Chair) -> Response:
         return _response(chair, await _ask(run, chair, prompt, drafts))
 
     try:
-        response = await ask_or_fallback(run, "panel", chair, answer)
+        with skips.may_interrupt(chair.seat.label):
+            response = await ask_or_fallback(run, "panel", chair, answer)
     except CallError as exc:
         _lose(run, chair, str(exc), exc.status_code, exc.text)
         return quorum.seat_ended(None)
     except asyncio.CancelledError:
-        if quorum.left_behind:
-            error = f"Left behind: the quorum of {run.settings.quorum} had answered."
-            _lose(run, chair, error, None, max(drafts, key=len, default=""))
+        written = max(drafts, key=len, default="")
+        if chair.seat.label in skips.labels:
+            _lose(run, chair, "Skipped.", None, written, skipped=True)
+            quorum.seat_ended(None)
+        elif quorum.left_behind:
+            _lose(run, chair, f"Left behind: the quorum of {run.settings.quorum} had answered.", None, written)
         raise
     run.emit(SeatAnswered(response))
     quorum.seat_ended(response)
@@ -96,7 +129,7 @@ def _response(chair: Chair, outcome: Outcome) -> Response:
     )
 
 
-def _lose(run: Run, chair: Chair, error: str, status: int | None, text: str) -> None:
-    seat = chair.seat
-    failed = FailedModel(label=seat.label, model=chair.model, error=error, status_code=status, content=text)
-    run.emit(SeatFailed(failed))
+def _lose(run: Run, chair: Chair, error: str, status: int | None, text: str, *, skipped: bool = False) -> None:
+    label, model = chair.seat.label, chair.model
+    lost = FailedModel(label=label, model=model, error=error, status_code=status, content=text, skipped=skipped)
+    run.emit(SeatFailed(lost))

@@ -123,10 +123,10 @@ def _seat(
 
     seats = tuple(chair(seat) for seat in panel.models)
     plan = Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer))
-    return replace(plan, warnings=(*_kinship(panel), *_told(plan), *_unused(plan)))
+    return replace(plan, warnings=(*kinship(panel), *_told(plan), *_unused(plan)))
 
 
-def _kinship(panel: Panel) -> Iterator[str]:
+def kinship(panel: Panel) -> Iterator[str]:
     """A warning when the judge or the synthesizer also sits on the panel."""
     sitting = {seat.model: seat.label for seat in reversed(panel.models)}
     both = [

@@ -18,7 +18,7 @@ from ..results import FusionResult, Status
 from ..settings import Settings
 from .calls import Run
 from .judge import judge
-from .panel import ask_panel
+from .panel import Skips, ask_panel
 from .plan import Plan, prepare
 from .synthesis import check_schema, synthesize
 
@@ -61,6 +61,7 @@ async def run(
     emit: Callable[[Event], None],
     providers: Providers,
     state: Fold | None = None,
+    skips: Skips | None = None,
 ) -> FusionResult:
     """Run the panel, the judge and the synthesizer.
 
@@ -69,6 +70,7 @@ async def run(
         emit: gets every event, in order, in the event loop of the run.
         providers: who answers.
         state: takes the events in; after a cancellation it holds what was answered.
+        skips: lets a reader leave seats out while the panel is asked.
 
     Returns:
         The fold of the events. Its status is `error` if the synthesizer failed; the responses are kept.
@@ -97,22 +99,23 @@ async def run(
     try:
         if request.before_calls is not None:
             await request.before_calls()
-        status, error = await _stages(begun, plan, request)
+        status, error = await _stages(begun, plan, request, skips or Skips())
     except asyncio.CancelledError:
         tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
         raise
     tell(RunEnded(status, begun.now(), error))
     result = state.result()
-    if not result.responses:
+    if not result.responses and status != "cancelled":
         reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
         raise PanelFailed(f"No panelist answered. {reasons}", result)
     return result
 
 
-async def _stages(run: Run, plan: Plan, request: FusionRequest) -> tuple[Status, str | None]:
-    responses = await ask_panel(run, plan, request.prompt)
+async def _stages(run: Run, plan: Plan, request: FusionRequest, skips: Skips) -> tuple[Status, str | None]:
+    responses = await ask_panel(run, plan, request.prompt, skips)
     if not responses:
-        return "error", "No panelist answered."
+        all_skipped = skips.labels >= {chair.seat.label for chair in plan.seats}
+        return ("cancelled", "Every seat was skipped.") if all_skipped else ("error", "No panelist answered.")
     analysis = await judge(run, plan, request.prompt, responses)
     try:
         await synthesize(run, plan, request.prompt, responses, analysis, request.schema)

@@ -70,9 +70,11 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """A model of an endpoint's catalogue. `parameters` is None where the endpoint does not say.
+    """A model of an endpoint's catalogue. `parameters`, `inputs` and `outputs` are None where it does not say.
 
-    `canonical` is the dated name under which the endpoint may report the model."""
+    `canonical` is the dated name under which the endpoint may report the model. `inputs` and `outputs` are what it
+    reads and writes: "text", "image", "file", "audio", "video".
+    """
 
     id: str
     name: str = ""
@@ -81,6 +83,8 @@ class ModelInfo:
     parameters: frozenset[str] | None = None
     created: int = 0
     canonical: str = ""
+    inputs: frozenset[str] | None = None
+    outputs: frozenset[str] | None = None
 
 
 class Provider(Protocol):

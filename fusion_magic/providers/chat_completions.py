@@ -16,11 +16,10 @@ from pydantic import SecretStr
 
 from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, StreamBroken
 from ..keys import find_key, require_sendable
-from ..prices import FREE, UNKNOWN, price_from_catalogue
 from ..settings import Endpoint
 from . import ChatRequest, Chunk, ModelInfo
 from .refusals import refusal, stream_refusal
-from .wire import ChunkReader, as_count, as_list, as_object, as_text, error_in
+from .wire import ChunkReader, as_list, as_object, as_text, error_in, model_info
 
 # Kept-alive connections: httpx looks at every idle one for each request, so a large pool is slower.
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -110,7 +109,7 @@ class ChatCompletions:
         """The endpoint's /models. Raises CallError or KeyMissing."""
         data = await self.get(endpoint, "/models")
         listed = [as_object(entry) for entry in as_list(data.get("data"))]
-        return tuple(_model_info(entry, endpoint) for entry in listed if as_text(entry.get("id")))
+        return tuple(model_info(entry, endpoint) for entry in listed if as_text(entry.get("id")))
 
     async def get(self, endpoint: Endpoint, path: str, timeout: float = 10.0) -> dict[str, Any]:
         """GET a JSON object of the endpoint within `timeout` seconds. Raises CallError or KeyMissing."""
@@ -173,22 +172,6 @@ async def _events(request: ChatRequest, response: httpx.Response) -> AsyncGenera
             async with asyncio.timeout(END_OF_BODY):
                 async for _ in events:
                     pass
-
-
-def _model_info(entry: dict[str, Any], endpoint: Endpoint) -> ModelInfo:
-    pricing = as_object(entry.get("pricing"))
-    free = FREE if endpoint.costs_nothing else UNKNOWN
-    context = as_count(entry.get("context_length")) or as_count(as_object(entry.get("meta")).get("n_ctx"))
-    says_parameters = isinstance(entry.get("supported_parameters"), list)
-    return ModelInfo(
-        id=as_text(entry["id"]),
-        name=as_text(entry.get("name")),
-        context=context or None,
-        price=price_from_catalogue(pricing) if pricing else free,
-        parameters=frozenset(map(as_text, as_list(entry["supported_parameters"]))) if says_parameters else None,
-        created=as_count(entry.get("created")),
-        canonical=as_text(entry.get("canonical_slug")),
-    )
 
 
 def body_of(request: ChatRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Reading what Chat Completions servers send: deltas, usage, citations, reasoning in its three forms."""
+"""Reading what Chat Completions servers send: deltas, usage, citations, reasoning in its three forms, catalogues."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import json
 import math
 from typing import Any, cast
 
-from ..prices import amount
+from ..prices import FREE, UNKNOWN, amount, price_from_catalogue
 from ..results import Source, Usage
-from . import Chunk, ToolCall
+from ..settings import Endpoint
+from . import Chunk, ModelInfo, ToolCall
 
 OPEN, CLOSE = "<think>", "</think>"
 # Words outside OpenAI's vocabulary, with who says them.
@@ -272,3 +273,26 @@ def _sources(annotations: list[Any]) -> tuple[Source, ...]:
     return tuple(
         Source(url=url, title=title) for url, title in found if url.lower().startswith(("http://", "https://"))
     )
+
+
+def model_info(entry: dict[str, Any], endpoint: Endpoint) -> ModelInfo:
+    """An entry of the endpoint's /models: OpenRouter says nearly everything, other servers little beside the id."""
+    pricing, architecture = as_object(entry.get("pricing")), as_object(entry.get("architecture"))
+    free = FREE if endpoint.costs_nothing else UNKNOWN
+    context = as_count(entry.get("context_length")) or as_count(as_object(entry.get("meta")).get("n_ctx"))
+    return ModelInfo(
+        id=as_text(entry["id"]),
+        name=as_text(entry.get("name")),
+        context=context or None,
+        price=price_from_catalogue(pricing) if pricing else free,
+        parameters=_words(entry.get("supported_parameters")),
+        created=as_count(entry.get("created")),
+        canonical=as_text(entry.get("canonical_slug")),
+        inputs=_words(architecture.get("input_modalities")),
+        outputs=_words(architecture.get("output_modalities")),
+    )
+
+
+def _words(value: object) -> frozenset[str] | None:
+    """The strings of a JSON array; None for anything else."""
+    return frozenset(map(as_text, cast("list[Any]", value))) if isinstance(value, list) else None

@@ -1,14 +1,15 @@
 """The panel: seats asked in parallel, a lost one an event, fallbacks, quorum and grace."""
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from fusion_magic import PanelFailed, Panelist, fuse, scripted
-from fusion_magic.api import request_for
-from fusion_magic.events import SeatAnswered, SeatFailed
+from fusion_magic.api import Running, request_for
+from fusion_magic.events import Delta, Event, RunStarted, SeatAnswered, SeatFailed
 from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.settings import Endpoint
@@ -233,3 +234,61 @@ def test_an_answer_loses_the_space_around_it():
         result = fuse("Why?", models=["a"], judge="j")
 
     assert (result.responses[0].content, result.answer) == ("Text.", "Text.")
+
+
+def test_a_seat_that_is_skipped_closes_its_connection_and_the_others_go_on(server: Server):
+    server.reply("a", Reply("The beginning of a long answer", gap=600.0))
+
+    result = skipping(server, "A", when=Delta).wait()
+
+    assert result.answer == "The fused answer."
+    assert [response.label for response in result.responses] == ["B"]
+    (lost,) = result.failed_models
+    assert (lost.label, lost.error, lost.skipped) == ("A", "Skipped.", True)
+    assert lost.content
+    assert "The beginning of a long answer".startswith(lost.content)
+    assert next(call for call in result.calls if call.label == "A").finish_reason is None
+    assert [request.model for request in server.wait_closed()] == ["a"]
+
+
+def test_a_seat_skipped_before_it_begins_is_never_asked(server: Server):
+    result = skipping(server, "B", when=RunStarted).wait()
+
+    assert [lost.label for lost in result.failed_models if lost.skipped] == ["B"]
+    assert chats(server, "b") == []
+
+
+def test_skipping_a_seat_that_has_answered_keeps_its_answer(server: Server):
+    server.reply("b", Reply("Later.", first_token=0.1))
+
+    result = skipping(server, "A", when=SeatAnswered).wait()
+
+    assert [response.label for response in result.responses] == ["A", "B"]
+    assert not result.failed_models
+
+
+def test_skipping_every_seat_stops_the_run_and_is_no_error(server: Server):
+    server.reply("*", Reply("Never whole", gap=600.0))
+
+    result = skipping(server, "A", "B", when=Delta).wait()
+
+    assert (result.status, result.error) == ("cancelled", "Every seat was skipped.")
+    assert [lost.skipped for lost in result.failed_models] == [True, True]
+    assert chats(server, "judge") == []
+
+
+def skipping(server: Server, *labels: str, when: type[Event]) -> Running:
+    """A run whose reader skips seats as soon as an event of that kind is about one of them, or about none."""
+    is_there = threading.Event()
+
+    def listen(event: Event) -> None:
+        is_there.wait()  # until `running` has its name
+        about = getattr(event, "label", None) or getattr(getattr(event, "response", None), "label", None)
+        if isinstance(event, when):
+            for label in labels:
+                if about in (label, None):
+                    running.skip(label)
+
+    running = Running(request_for("Why?", **panel(server)), listen)
+    is_there.set()
+    return running

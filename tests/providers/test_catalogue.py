@@ -14,12 +14,30 @@ from fusion_magic import scripted
 from fusion_magic.errors import EndpointUnreachable, KeyMissing
 from fusion_magic.prices import FREE, Price
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
-from fusion_magic.providers.catalogue import catalogue, find, free_models, successors
+from fusion_magic.providers.catalogue import (
+    Listing,
+    cached_ids,
+    catalogue,
+    find,
+    free_models,
+    kept,
+    listing,
+    successors,
+)
 from fusion_magic.settings import Endpoint, cache_dir
 from servers.openrouter import Server, default_models
 
 ENDPOINT = Endpoint(name="openrouter", base_url="http://nowhere.invalid/v1")
-GPT = ModelInfo("openai/gpt-5.5", "GPT-5.5", 1000, Price(5e-6, 3e-5), frozenset({"seed", "reasoning"}), 17)
+GPT = ModelInfo(
+    "openai/gpt-5.5",
+    "GPT-5.5",
+    1000,
+    Price(5e-6, 3e-5),
+    frozenset({"seed", "reasoning"}),
+    17,
+    inputs=frozenset({"text", "image"}),
+    outputs=frozenset({"text"}),
+)
 BARE = ModelInfo("llama3.2")
 HOUR = 3600.0
 
@@ -120,6 +138,42 @@ def test_a_damaged_file_is_asked_for_anew(shelf, text):
 
     assert listed(shelf) == (GPT, BARE)
     assert shelf.asked == 2
+
+
+def test_a_listing_says_when_it_was_given_and_what_is_wrong_now(shelf):
+    asked = asyncio.run(listing(ENDPOINT, Providers(shelf)))
+    age(3 * HOUR)
+    shelf.error = EndpointUnreachable("Away.")
+    old = asyncio.run(listing(ENDPOINT, Providers(shelf), max_age=60))
+
+    assert asked.problem == ""
+    assert 0 <= asked.age < HOUR
+    assert (old.models, old.problem) == ((GPT, BARE), "Away.")
+    assert 3 * HOUR <= old.age < 4 * HOUR
+
+
+def test_what_is_kept_is_read_without_asking_however_old(shelf):
+    listed(shelf)
+    age(400 * 24 * HOUR)
+
+    assert kept(ENDPOINT).models == (GPT, BARE)
+    assert cached_ids(ENDPOINT) == ("openai/gpt-5.5", "llama3.2")
+    assert shelf.asked == 1
+
+
+def test_of_an_endpoint_that_was_never_asked_nothing_is_kept():
+    assert kept(ENDPOINT) == Listing()
+    assert cached_ids(ENDPOINT) == ()
+    assert kept(ENDPOINT).age == float("inf")
+
+
+def test_a_catalogue_that_was_written_anew_is_read_anew(shelf):
+    listed(shelf)
+    before = cached_ids(ENDPOINT)
+    listed(Shelf(BARE), max_age=-1.0)
+
+    assert before == ("openai/gpt-5.5", "llama3.2")
+    assert cached_ids(ENDPOINT) == ("llama3.2",)
 
 
 def test_a_folder_that_can_t_be_written_costs_only_the_cache(shelf, tmp_path, monkeypatch):
@@ -225,3 +279,10 @@ def test_a_free_model_that_does_not_write_text_is_left_out(name):
     models = [ModelInfo(f"{name}:free", context=99), ModelInfo("b/attsel-vision:free", context=1)]
 
     assert free_models(models) == ["b/attsel-vision:free"]
+
+
+def test_a_model_whose_endpoint_says_that_it_paints_is_no_writer():
+    painter = ModelInfo("a/brush:free", context=99, outputs=frozenset({"image"}))
+    writer = ModelInfo("b/pen:free", context=1, outputs=frozenset({"image", "text"}))
+
+    assert free_models([painter, writer]) == ["b/pen:free"]

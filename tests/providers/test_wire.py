@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_magic.providers import Chunk, ToolCall
-from fusion_magic.providers.wire import ChunkReader, ThinkSplitter, error_in
+from fusion_magic.providers.wire import ChunkReader, ThinkSplitter, error_in, model_info
 from fusion_magic.results import Source, Usage
+from fusion_magic.settings import Endpoint
 
 TEXTS = st.text(alphabet="<>/think \nab", max_size=40) | st.sampled_from(
     [
@@ -286,3 +287,23 @@ def test_no_shape_of_json_stops_the_reader(delta, finish, usage, other):
 )
 def test_an_error_is_found_in_each_place_servers_put_it(data, error):
     assert error_in(data) == error
+
+
+# -- catalogues -------------------------------------------------------------------------------------------
+
+REMOTE = Endpoint(name="work", base_url="https://llm.example/v1")
+
+
+def test_an_entry_says_what_a_model_reads_and_writes():
+    architecture = {"input_modalities": ["text", "image"], "output_modalities": ["text"]}
+
+    seeing = model_info({"id": "a/b", "architecture": architecture}, REMOTE)
+
+    assert (seeing.inputs, seeing.outputs) == ({"text", "image"}, {"text"})
+
+
+@pytest.mark.parametrize("architecture", [None, "text->text", {}, {"input_modalities": None, "output_modalities": "x"}])
+def test_an_entry_that_does_not_say_so_leaves_it_open(architecture: Any):
+    bare = model_info({"id": "a/b", "architecture": architecture}, REMOTE)
+
+    assert (bare.inputs, bare.outputs, bare.parameters) == (None, None, None)
