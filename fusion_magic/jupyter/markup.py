@@ -6,7 +6,7 @@ too: `safe_markdown` for a text/markdown bundle, `plain` for text/plain, `escape
 
 import html
 import re
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -26,10 +26,11 @@ __all__ = ["code_css", "escape", "plain", "safe_markdown", "to_html"]
 MAX_CHARACTERS = 200_000  # of Markdown; more is shown as it is, in <pre>
 MAX_STEPS = 40_000  # tries of the parser, which stand in for time; prose takes 7 for each 100 characters
 MAX_COLOURED, MAX_COLOURED_BLOCK = 20_000, 5_000  # characters of code highlighted in one text, in one block
+MAX_ADDRESS = 60  # characters of a bare address that are shown; the link holds all of it
 MAX_MATH, MAX_MATH_LINES = 5_000, 60  # characters and lines of one formula
 
 _TAGS = {*"h1 h2 h3 h4 h5 h6 p br hr blockquote ul ol li".split()}  # noqa: SIM905
-_TAGS |= {*"a code del em pre s span strong table thead tbody tr th td".split()}  # noqa: SIM905
+_TAGS |= {*"a code del div em pre s span strong table thead tbody tr th td".split()}  # noqa: SIM905
 _ATTRIBUTES: dict[str, set[str]] = {
     "*": set(),  # not even nh3's own `title` and `lang`
     "a": {"href"},
@@ -38,6 +39,7 @@ _ATTRIBUTES: dict[str, set[str]] = {
     "td": {"style"},
     "pre": {"class"},
     "code": {"class"},
+    "div": {"class"},
     "span": {"class"},
 }
 _SCHEME = re.compile(r"https?://|mailto:", re.IGNORECASE)
@@ -64,8 +66,11 @@ class _TooMuch(Exception):
     """The parser took more steps than any honest text needs."""
 
 
-def to_html(markdown: str) -> str:
+def to_html(markdown: str, mark: Callable[[Sequence[Token]], None] | None = None, *, new_tabs: bool = True) -> str:
     """Markdown as a sanitized HTML fragment; too long or too intricate, as escaped text in <pre>.
+
+    `mark` may change the parsed tokens before they are rendered; what it adds is sanitized with the rest. `new_tabs`
+    makes links say that they open in one, and send no referrer; JupyterLab sees to the first in saved outputs itself.
 
     Formulas are marked with class `mathjax_process`; put the fragment into an element with class `mathjax_ignore`,
     or a front end with MathJax takes `$5 and $6` for one.
@@ -73,20 +78,21 @@ def to_html(markdown: str) -> str:
     text = plain(markdown)
     if len(text) <= MAX_CHARACTERS:
         try:
-            return _sanitized(_parser().render(text, {"steps": 0, "coloured": 0}))
+            return _sanitized(_parser().render(text, {"steps": 0, "coloured": 0, "mark": mark}), new_tabs)
         except (_TooMuch, RecursionError):
             pass
     return f'<pre class="fm-plain">{html.escape(text)}</pre>'
 
 
-def _sanitized(fragment: str) -> str:
+def _sanitized(fragment: str, new_tabs: bool) -> str:
     return nh3.clean(
         fragment,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
         filter_style_properties={"text-align"},
-        set_tag_attribute_values={"a": {"target": "_blank"}},
+        link_rel="noopener noreferrer" if new_tabs else None,
+        set_tag_attribute_values={"a": {"target": "_blank"}} if new_tabs else {},
     )
 
 
@@ -107,6 +113,7 @@ def _parser() -> MarkdownIt:
     parser.inline.ruler.before("text", "steps", _count_inline_step)
     parser.core.ruler.after("block", "steps", _count_tokens)
     parser.core.ruler.push("links", _relink)
+    parser.core.ruler.push("mark", _mark)
     for kind in ("math_inline", "math_inline_double", "math_block"):
         parser.add_render_rule(kind, _render_math)
     for kind in ("fence", "code_block"):
@@ -141,6 +148,11 @@ def _relink(state: StateCore) -> None:
             block.children = list(_relinked(block.children, state.md))
 
 
+def _mark(state: StateCore) -> None:
+    if mark := state.env["mark"]:
+        mark(state.tokens)
+
+
 def _relinked(tokens: Iterable[Token], parser: MarkdownIt) -> Iterator[Token]:
     depth = 0
     for token in tokens:
@@ -159,9 +171,18 @@ def _addresses(text: str, parser: MarkdownIt) -> Iterator[Token]:
     for found in _URL.finditer(text):
         url = found[0].rstrip(".,;:!?*_~" if "(" in found[0] else ".,;:!?*_~)")
         yield _text(text[done : found.start()])
-        yield from _link(url, parser.normalizeLink(url))
+        yield from _link(_shortened(url), parser.normalizeLink(url))
         done = found.start() + len(url)
     yield _text(text[done:])
+
+
+def _shortened(url: str) -> str:
+    """Host and end of a long address: whole, it is read by nobody."""
+    if len(url) <= MAX_ADDRESS:
+        return url
+    host, _, rest = url.partition("://")[2].partition("/")
+    end = rest[-(MAX_ADDRESS // 2) :]
+    return f"{host[:MAX_ADDRESS]}/…{end[max(0, end.find('/', 0, -1)) :]}"
 
 
 def _link(text: str, url: str) -> list[Token]:
@@ -275,9 +296,13 @@ def code_css(scope: str) -> str:
 
 
 def _rules(scope: str, style: str) -> Iterator[str]:
+    """One rule for each look; the many kinds of token that share it are listed in it."""
     from pygments.formatters import HtmlFormatter
 
-    formatter = HtmlFormatter(style=style, classprefix="fm-")
-    for rule in formatter.get_token_style_defs(f"{scope} .fm-code"):
-        if " .fm-err {" not in rule:  # half a statement is no error in an answer
-            yield rule.partition(" /*")[0]
+    looks: dict[str, list[str]] = {}
+    for rule in HtmlFormatter(style=style, classprefix="fm-").get_token_style_defs(""):
+        kind, _, look = rule.partition(" /*")[0].partition(" { ")
+        if kind != ".fm-err":  # half a statement is no error in an answer
+            looks.setdefault(look.removesuffix(" }").replace(": ", ":"), []).append(kind)
+    for look, kinds in looks.items():
+        yield f"{scope} .fm-code :is({','.join(kinds)}){{{look}}}"

@@ -60,6 +60,7 @@ _COMMAND = """command => {
         .catch(error => console.error(command, String(error)))
         .finally(() => { window.fmPending -= 1; });
 }"""
+_TRUSTED = "() => [...jupyterapp.shell.currentWidget.content.model.cells].every(cell => cell.trusted !== false)"
 _OUTPUTS = """() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].map(cell =>
     [...cell.querySelectorAll('.jp-OutputArea-output')].map(output => output.innerText))"""
 
@@ -115,6 +116,12 @@ class Notebook:
         """The visible text of each output of each cell."""
         return self.page.evaluate(_OUTPUTS)
 
+    def trust(self) -> None:
+        """Trust the notebook, as its reader does by the command; its outputs are then drawn anew."""
+        self.command("notebook:trust")
+        self.page.locator(".jp-Dialog .jp-mod-accept").click()
+        self.page.wait_for_function(_TRUSTED)
+
     def save(self) -> nbformat.NotebookNode:
         """Save, and read back what is in the file."""
         self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
@@ -154,11 +161,25 @@ class Lab:
         """Open a notebook of the served folder in a new browser context, with a kernel of its own."""
         # The kernel is there before the page opens: JupyterLab attaches to it and asks nothing.
         self._api("sessions", {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}})
-        page = self._browser.new_page(viewport={"width": self.size[0], "height": self.size[1]})
+        notebook = self._show(name)
+        notebook.page.wait_for_function(_CONNECTED, timeout=START_SECONDS * 1000)
+        return notebook
+
+    def read(self, name: str) -> Notebook:
+        """Open a notebook without a kernel, as one that was sent; its file must name none."""
+        notebook = self._show(name)
+        notebook.page.locator(".jp-Dialog button", has_text="No Kernel").click()
+        return notebook
+
+    def blank_page(self) -> Page:
+        """A page of the same browser, for a file that is none of JupyterLab's."""
+        return self._browser.new_page(viewport={"width": self.size[0], "height": self.size[1]})
+
+    def _show(self, name: str) -> Notebook:
+        page = self.blank_page()
         notebook = Notebook(page, self.root / name)
         page.goto(f"http://127.0.0.1:{self._port}/lab/tree/{name}?token={self._token}&reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=START_SECONDS * 1000)
-        page.wait_for_function(_CONNECTED, timeout=START_SECONDS * 1000)
         page.evaluate("() => { window.fmPending = 0 }")
         return notebook
 

@@ -5,17 +5,29 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-VOID = {"br", "hr"}
+VOID = {"br", "hr", "wbr"}
+STYLES = (
+    r"text-align: ?(left|center|right);?",
+    r"text-align:left;vertical-align:top",
+    r"overflow-x:auto;word-wrap:break-word",
+    r"padding:5px 12px;border:1px solid rgba\(127,127,127,.3\);border-top:0",
+    r"margin:0 0 10px;border-top:1px solid rgba\(127,127,127,.3\)",
+    r"font-size:1em;font-weight:600;margin:12px 0 3px",
+    r"margin:0 0 1em",
+    r"display:inline-block",
+)
 TAGS = VOID | {"a", "blockquote", "code", "del", "details", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol"}
 TAGS |= {"p", "pre", "s", "span", "strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"}
 ATTRIBUTES = {
-    "class": re.compile(r"((fm-[a-z0-9-]+|mathjax_process|mathjax_ignore) ?)+"),
-    "style": re.compile(r"(text-align: ?(left|center|right)|margin:6px 0|overflow-x:auto;word-wrap:break-word);?"),
+    "class": re.compile(r"((fm-[a-z0-9-]+|jp-toc-ignore|mathjax_process|mathjax_ignore) ?)+"),
+    "style": re.compile("|".join(STYLES)),
     "href": re.compile(r"(?i)(https?://|mailto:)[^\s\"<>]*"),
     "target": re.compile("_blank"),
     "rel": re.compile("noopener noreferrer"),
     "open": re.compile(""),
-    "colspan": re.compile("2"),
+    "scope": re.compile("col|rowgroup"),
+    "tabindex": re.compile("0"),
+    "rowspan": re.compile(r"\d"),
     "start": re.compile(r"\d+"),
 }
 MARKDOWN_ATTRIBUTES = ATTRIBUTES | {"class": re.compile(r"(?s)language-.*"), "title": re.compile("(?s).*")}
@@ -40,6 +52,8 @@ class Page(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in TAGS:
             self.forbidden.append(f"<{tag}>")
+        if tag in {"details", "div"} and "p" in self.open:
+            self.forbidden.append(f"<{tag}> ends a <p>")
         for name, value in attrs:
             rule = self.attributes.get(name)
             if not rule or not rule.fullmatch(value or ""):

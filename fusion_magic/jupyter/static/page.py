@@ -1,0 +1,210 @@
+"""A finished run as HTML: the answer, the analysis, then each seat folded; pure functions, escaped where values land.
+
+It is read with its style (a trusted notebook, nbconvert), without it (one that is not trusted keeps only inline styles
+with literal colours), and flat (where <details> is not honoured). So each part begins with what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+
+from ...results import FailedModel, FusionResult, Response, Source
+from ..markup import code_css, escape, to_html
+from .citations import cited_html, link
+from .words import (
+    NEXT,
+    Row,
+    answer_of,
+    by_topic,
+    fate,
+    findings,
+    judge_line,
+    named,
+    needs_a_word,
+    notices,
+    provenance,
+    seat_figures,
+    short,
+    totals,
+)
+
+LEFT = 'style="text-align:left;vertical-align:top"'  # JupyterLab would align to the right
+WIDE = 'style="overflow-x:auto;word-wrap:break-word"'
+BOX = 'style="padding:5px 12px;border:1px solid rgba(127,127,127,.3);border-top:0"'
+BOXES = 'style="margin:0 0 10px;border-top:1px solid rgba(127,127,127,.3)"'
+KIND = 'style="font-size:1em;font-weight:600;margin:12px 0 3px"'
+SCROLLING = {
+    "<table>": '<div class="fm-wide" tabindex="0"><table>',
+    "</table>": "</table></div>",
+    '<pre class="fm-code">': '<pre class="fm-code" tabindex="0">',
+}
+_KEPT = re.compile(r'(<pre.*?</pre>|<span class="mathjax_process">.*?</span>)|\n+', re.DOTALL)
+
+
+def html(result: FusionResult) -> str:
+    """The result as HTML that reads with and without its style, and flat where <details> is not honoured."""
+    seats = [*map(_response, result.responses), *map(_lost, result.failed_models)]
+    parts = [
+        *(f'<p class="fm-notice">{escape(line)}</p>' for line in notices(result)),
+        _answer(result),
+        _analysis(result),
+        f'<div class="fm-seats" {BOXES}>{"".join(seats)}</div>' if seats else "",
+        _sources(result.sources),
+        _foot(result),
+    ]
+    return framed("".join(parts))
+
+
+def answer_html(result: FusionResult) -> str:
+    """The answer alone, below what it must not be taken for."""
+    told = notices(result) if needs_a_word(result) else []
+    return framed("".join(f'<p class="fm-notice">{escape(line)}</p>' for line in told) + _answer(result))
+
+
+def framed(body: str) -> str:
+    """HTML with the style that it needs, which travels with each output.
+
+    The style stands last, and in a comment: where a sanitizer turns tags into text, as nbconvert's, it is silent.
+    """
+    return f'<div class="fm-result mathjax_ignore">{body}</div><style><!--{_style("fm-code" in body)}--></style>'
+
+
+@cache
+def _style(with_code: bool) -> str:
+    css = files(__spec__.parent).joinpath("style.css").read_text(encoding="utf-8")
+    css = re.sub(r"/\*.*?\*/", "", css, flags=re.DOTALL) + (code_css(".fm-result") if with_code else "")
+    return css.replace("\n", "")
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Plain texts as an HTML table."""
+    names = "".join(f'<th scope="col" {LEFT}>{escape(name)}</th>' for name in head)
+    lines = "".join(f"<tr>{''.join(f'<td {LEFT}>{_breakable(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    top = f"<thead><tr>{names}</tr></thead>" if names else ""
+    return f'<div class="fm-wide" {WIDE}><table class="fm-rows">{top}<tbody>{lines}</tbody></table></div>'
+
+
+def _breakable(name: str) -> str:
+    """A model's name may go on in the next line behind its vendor."""
+    return escape(name).replace("/", "/<wbr>")
+
+
+def _compact(fragment: str) -> str:
+    """Without line ends, each of which costs a notebook's file a dozen bytes; code and formulas keep theirs.
+
+    What scrolls can be reached by the keyboard. Tags are replaced as text, which none of the text is: that is escaped.
+    """
+    for tag, better in SCROLLING.items():
+        fragment = fragment.replace(tag, better)
+    return _KEPT.sub(lambda found: found[1] or " ", fragment)
+
+
+def _text(markdown: str) -> str:
+    return f'<div class="fm-text" {WIDE}>{_compact(to_html(markdown, new_tabs=False))}</div>'
+
+
+def _details(kind: str, summary: str, body: str, is_open: bool = False) -> str:
+    state = " open" if is_open else ""
+    return f'<details class="fm-part {kind}" {BOX}{state}><summary>{summary}</summary>{body}</details>'
+
+
+def _answer(result: FusionResult) -> str:
+    title, answer = answer_of(result)
+    above = f"<p><em>{escape(title)}</em></p>" if title else ""
+    return f'{above}<div class="fm-answer" {WIDE}>{_compact(cited_html(result, answer))}</div>' if answer else ""
+
+
+# --- the analysis -----------------------------------------------------------------------------------
+
+
+def _analysis(result: FusionResult) -> str:
+    if result.analysis is None:
+        return ""
+    kinds = list(findings(result.analysis))
+    found = "".join(f'<h2 class="fm-kind jp-toc-ignore" {KIND}>{kind}</h2>{_rows(rows)}' for kind, rows in kinds)
+    body = f"{_legend(result.responses)}{found}" if kinds else "<p>No findings.</p>"
+    made = _details("fm-analysis", f"<strong>{escape(judge_line(result))}</strong>", body, is_open=True)
+    return f"<div {BOXES}>{made}</div>"
+
+
+def _legend(responses: Iterable[Response]) -> str:
+    """Which letter is which model."""
+    seats = " · ".join(f"{_seat(response.label)} {escape(short(response.model))}" for response in responses)
+    return f'<p class="fm-legend">{seats}</p>' if seats else ""
+
+
+def _rows(rows: list[Row]) -> str:
+    if rows[0].topic:
+        return _contradictions(rows)
+    items = "".join(f"<li>{f'{_seat(row.seats)} ' if row.seats else ''}{_inline(row.text)}</li>" for row in rows)
+    return f'<ul class="fm-points">{items}</ul>'
+
+
+def _contradictions(rows: list[Row]) -> str:
+    """Topic × stance, each topic once."""
+    lines: list[str] = []
+    for topic, stances in by_topic(rows):
+        first = f'<th scope="rowgroup" rowspan="{len(stances)}" {LEFT}>{_inline(topic)}</th>'
+        for row in stances:
+            lines.append(f"<tr>{first}<td {LEFT}>{_seat(row.seats)}</td><td {LEFT}>{_inline(row.text)}</td></tr>")
+            first = ""
+    names = "".join(f'<th scope="col" {LEFT}>{name}</th>' for name in ("Topic", "Seats", "Stance"))
+    return (
+        f'<div class="fm-wide" {WIDE}><table class="fm-stances"><thead><tr>{names}</tr></thead>'
+        f"<tbody>{''.join(lines)}</tbody></table></div>"
+    )
+
+
+def _seat(labels: str) -> str:
+    return f'<strong class="fm-seat">{escape(labels)}</strong>'
+
+
+def _inline(markdown_text: str) -> str:
+    """A finding as HTML; a lone paragraph loses its <p>."""
+    shown = _compact(to_html(markdown_text, new_tabs=False)).strip()
+    lone = shown.startswith("<p>") and shown.endswith("</p>") and shown.count("<p>") == 1
+    return shown[3:-4] if lone else shown
+
+
+# --- seats, sources, foot ---------------------------------------------------------------------------
+
+
+def _summary(label: str, model: str, rest: str) -> str:
+    return f'{_seat(label)} · {escape(model)} · <span class="fm-figures">{escape(rest)}</span>'
+
+
+def _response(response: Response) -> str:
+    thought = _details("fm-reasoning", "Reasoning", _text(response.reasoning)) if response.reasoning else ""
+    cited = f"<p>Sources</p>{_links(response.sources)}" if response.sources else ""
+    summary = _summary(response.label, named(response.model, response.served_model), seat_figures(response))
+    return _details("fm-response", summary, thought + _text(response.content) + cited)
+
+
+def _lost(lost: FailedModel) -> str:
+    written = _text(lost.content) if lost.content else ""
+    summary = _summary(lost.label, lost.model, fate(lost))
+    return _details("fm-response fm-lost", summary, f"<p>{escape(lost.error)}</p>{written}")
+
+
+def _sources(sources: tuple[Source, ...]) -> str:
+    if not sources:
+        return ""
+    listed = _details("fm-sources", f"<strong>Sources ({len(sources)})</strong>", _links(sources, with_seats=True))
+    return f"<div {BOXES}>{listed}</div>"
+
+
+def _links(sources: Iterable[Source], with_seats: bool = False) -> str:
+    items: list[str] = []
+    for source in sources:
+        seats = f" · {_seat(', '.join(source.labels))}" if with_seats and source.labels else ""
+        items.append(f"<li>{link(source)}{seats}</li>")
+    return f'<ul class="fm-links">{"".join(items)}</ul>'
+
+
+def _foot(result: FusionResult) -> str:
+    names = ", ".join(f"<code>{name}</code>" for name in NEXT)
+    told = " · ".join(filter(None, (totals(result), provenance(result))))
+    return f'<p class="fm-foot">{escape(told)} · {names}</p>'

@@ -1,0 +1,170 @@
+"""A finished run as Markdown and as plain text, for front ends without HTML, exports and terminals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from urllib.parse import quote
+
+from markdown_it import MarkdownIt
+
+from ...results import FusionResult
+from ..markup import MAX_CHARACTERS, plain, safe_markdown
+from .words import (
+    NEXT,
+    Row,
+    answer_of,
+    by_topic,
+    fate,
+    findings,
+    judge_line,
+    needs_a_word,
+    notices,
+    provenance,
+    seat_line,
+    totals,
+)
+
+BEGINNING = 400  # characters of a response
+UNSAFE_IN_URL = re.compile(r"[\s<>\"'`\\]")
+
+
+def address(url: str) -> str:
+    """An address that ends neither an attribute nor code."""
+    return UNSAFE_IN_URL.sub(lambda found: quote(found[0]), plain(url))
+
+
+def _line(value: str) -> str:
+    """Text on one line."""
+    return " ".join(plain(value).split())
+
+
+# --- Markdown ---------------------------------------------------------------------------------------
+
+
+def markdown(result: FusionResult) -> str:
+    """The result as Markdown, safe where a front end lets raw HTML through.
+
+    Made safe as a whole: parts that are harmless alone may turn into HTML side by side, where one leaves code open.
+    """
+    title, answer = answer_of(result)
+    parts = [
+        *(f"> {_line(note)}" for note in notices(result)),
+        f"*{title}*" if title else "",
+        _closed(answer),
+        *_analysis_markdown(result),
+        *(f"**{_line(seat_line(seat))}**\n\n{_closed(_beginning(seat.content))}" for seat in result.responses),
+        *_lost_markdown(result),
+        *(f"- {_line(source.title or source.url)}: `{address(source.url)}`" for source in result.sources),
+        _foot_markdown(result),
+    ]
+    return safe_markdown("\n\n".join(part for part in parts if part))
+
+
+def answer_markdown(result: FusionResult) -> str:
+    """The answer alone, below what it must not be taken for."""
+    title, answer = answer_of(result)
+    notes = [*(notices(result) if needs_a_word(result) else []), title]
+    return safe_markdown("\n\n".join([*(f"> {_line(note)}" for note in notes if note), answer]))
+
+
+def _analysis_markdown(result: FusionResult) -> Iterator[str]:
+    if result.analysis is None:
+        return
+    yield f"### {_line(judge_line(result))}"
+    kinds = list(findings(result.analysis))
+    if not kinds:
+        yield "No findings."
+    for kind, rows in kinds:
+        yield f"**{kind}**\n\n" + "\n".join(_items(rows))
+
+
+def _items(rows: list[Row]) -> Iterator[str]:
+    for topic, stances in by_topic(rows):
+        if topic:
+            yield f"- {_line(topic)}"
+        indent = "  " if topic else ""
+        for row in filter(lambda row: row.text, stances):
+            yield f"{indent}- {f'**{_line(row.seats)}** ' if row.seats else ''}{_line(row.text)}"
+
+
+def _lost_markdown(result: FusionResult) -> Iterator[str]:
+    for lost in result.failed_models:
+        yield f"**{lost.label} · {_line(lost.model)} · {fate(lost)}**\n\n{_line(lost.error)}"
+        yield _closed(_beginning(lost.content))
+
+
+def _foot_markdown(result: FusionResult) -> str:
+    names = ", ".join(f"`{name}`" for name in NEXT)
+    return " · ".join(filter(None, (f"*{totals(result)}*", names, _line(provenance(result)))))
+
+
+def _closed(content: str) -> str:
+    """Markdown whose last code block is closed, so that it does not swallow what follows."""
+    content = plain(content)
+    if len(content) > MAX_CHARACTERS or not ("```" in content or "~~~" in content):
+        return content
+    last = _blocks().parse(f"{content}\n\nx")[-1]
+    return f"{content}\n{last.markup}" if last.type == "fence" else content
+
+
+@cache
+def _blocks() -> MarkdownIt:
+    """A parser that finds blocks and leaves what is in them."""
+    return MarkdownIt("commonmark").disable("inline")
+
+
+def _beginning(content: str) -> str:
+    """The first characters, cut at a word; code that is cut open is closed by ending before its fence."""
+    if len(content) <= BEGINNING:
+        return content
+    cut = content[:BEGINNING].rpartition(" ")[0] or content[:BEGINNING]
+    if cut.count("```") % 2:
+        cut = cut[: cut.rindex("```")]
+    return f"{cut.rstrip()} …"
+
+
+# --- plain text -------------------------------------------------------------------------------------
+
+
+def text(result: FusionResult) -> str:
+    """The result as plain text."""
+    return "\n\n".join(plain(part) for part in _parts(result) if part)
+
+
+def answer_text(result: FusionResult) -> str:
+    """The answer alone, below what it must not be taken for."""
+    title, answer = answer_of(result)
+    notes = [*(notices(result) if needs_a_word(result) else []), title]
+    return plain("\n\n".join([*(note for note in notes if note), answer]))
+
+
+def _parts(result: FusionResult) -> Iterator[str]:
+    yield from notices(result)
+    yield from answer_of(result)
+    yield from _analysis_text(result)
+    for seat in result.responses:
+        yield f"{_line(seat_line(seat))}\n{_beginning(seat.content)}"
+    for lost in result.failed_models:
+        told = (_line(f"{lost.label} · {lost.model} · {fate(lost)}"), _line(lost.error), _beginning(lost.content))
+        yield "\n".join(filter(None, told))
+    yield "\n".join(f"  {_line(source.title or source.url)}: {_line(source.url)}" for source in result.sources)
+    yield " · ".join(filter(None, (totals(result), _line(provenance(result)), ", ".join(NEXT))))
+
+
+def _analysis_text(result: FusionResult) -> Iterator[str]:
+    if result.analysis is None:
+        return
+    yield _line(judge_line(result))
+    kinds = list(findings(result.analysis))
+    if not kinds:
+        yield "No findings."
+    for kind, rows in kinds:
+        lines = [kind]
+        for topic, stances in by_topic(rows):
+            lines += [f"  {_line(topic)}"] if topic else []
+            indent = "    " if topic else "  "
+            for row in filter(lambda row: row.text, stances):
+                lines.append(f"{indent}{f'[{_line(row.seats)}] ' if row.seats else ''}{_line(row.text)}")
+        yield "\n".join(lines)

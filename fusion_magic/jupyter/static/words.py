@@ -1,0 +1,155 @@
+"""What is said of a finished run, whatever the form: plain texts from a result, not yet escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ...results import Analysis, Call, Contradiction, FailedModel, FusionResult, Response, cost_text, dollars
+from ...settings import split_model
+
+DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
+NEXT = ("_fusion.responses", "_fusion.analysis", "_fusion.calls")  # what to type for the rest
+
+
+class Row(NamedTuple):
+    """One finding: the seats it comes from (none where it is everybody's), the text, and for a stance its topic."""
+
+    seats: str
+    text: str
+    topic: str = ""
+
+
+def headline(result: FusionResult) -> str:
+    """State of the run in a sentence, or nothing if all is well."""
+    match result.status:
+        case "ok":
+            return ""
+        case "cancelled":
+            return "Stopped. What was answered is kept."
+        case "limited":
+            return "Limited by the budget."
+        case "error":
+            return result.error or "There is no answer."
+
+
+def notices(result: FusionResult) -> list[str]:
+    """State, warnings and labels that belong above the answer; who served whom stands in the foot."""
+    served = set(served_by_another(result))
+    warnings = (warning for warning in result.warnings if warning not in served)
+    return [line for line in (headline(result), DEMO if _is_demo(result) else "", *warnings) if line]
+
+
+def needs_a_word(result: FusionResult) -> bool:
+    """Whether the answer is not a whole one, or only the tiny model's."""
+    written = _stage(result, "synthesis")
+    return result.status != "ok" or _is_demo(result) or (written is not None and written.finish_reason != "stop")
+
+
+def _is_demo(result: FusionResult) -> bool:
+    return any(split_model(call.model) == ("smollm2", "local") for call in result.calls)
+
+
+def answer_of(result: FusionResult) -> tuple[str, str]:
+    """(title, text) of the answer, or of what there is of it."""
+    if result.answer is not None:
+        return "", result.answer
+    return ("The answer as far as it was written", result.unfinished) if result.unfinished else ("", "")
+
+
+# --- seats ------------------------------------------------------------------------------------------
+
+
+def named(model: str, served: str | None) -> str:
+    """The model asked for and, if it goes by another name, the one that answered."""
+    asked = split_model(model)[0]
+    return f"{model} → {served}" if served and served not in (model, asked) else model
+
+
+def short(model: str) -> str:
+    """The model's name without vendor and endpoint."""
+    return split_model(model)[0].rpartition("/")[2]
+
+
+def seat_figures(response: Response) -> str:
+    """Time, tokens and cost of one seat."""
+    tokens = f"{response.usage.completion_tokens:,} tokens" if response.usage else "tokens not reported"
+    cost = "not priced" if response.cost is None else dollars(response.cost)
+    return f"{response.duration:.1f} s · {tokens} · {cost}"
+
+
+def seat_line(response: Response) -> str:
+    """One seat in one line: letter, model, time, tokens, cost."""
+    return f"{response.label} · {named(response.model, response.served_model)} · {seat_figures(response)}"
+
+
+def fate(lost: FailedModel) -> str:
+    """What became of a seat without a response."""
+    return "skipped" if lost.skipped else "no answer"
+
+
+# --- the analysis -----------------------------------------------------------------------------------
+
+
+def judge_line(result: FusionResult) -> str:
+    """Who compared the responses."""
+    call = _stage(result, "judge")
+    return f"Analysis by {named(call.model, call.served_model)}" if call else "Analysis"
+
+
+def _stage(result: FusionResult, stage: str) -> Call | None:
+    return next((call for call in reversed(result.calls) if call.stage == stage), None)
+
+
+def findings(analysis: Analysis) -> Iterator[tuple[str, list[Row]]]:
+    """The analysis as (kind, rows) in reading order; empty kinds are left out."""
+    kinds = (
+        ("Consensus", [Row("", point) for point in analysis.consensus]),
+        ("Contradictions", [row for item in analysis.contradictions for row in _stances(item)]),
+        ("Partial coverage", [Row(", ".join(item.labels), item.point) for item in analysis.partial_coverage]),
+        ("Unique insights", [Row(item.label, item.insight) for item in analysis.unique_insights]),
+        ("Blind spots", [Row("", point) for point in analysis.blind_spots]),
+    )
+    yield from ((kind, rows) for kind, rows in kinds if rows)
+
+
+def _stances(item: Contradiction) -> list[Row]:
+    """The stances on one topic; seats that say the same are named together."""
+    seats: dict[str, list[str]] = {}
+    words: dict[str, str] = {}
+    for stance in item.stances:
+        same = " ".join(stance.stance.casefold().split()).rstrip(".")
+        seats.setdefault(same, []).append(stance.label)
+        words.setdefault(same, stance.stance)
+    return [Row(", ".join(seats[same]), words[same], item.topic) for same in words] or [Row("", "", item.topic)]
+
+
+def by_topic(rows: list[Row]) -> list[tuple[str, list[Row]]]:
+    """Rows of contradictions under their topics."""
+    topics: dict[str, list[Row]] = {}
+    for row in rows:
+        topics.setdefault(row.topic, []).append(row)
+    return list(topics.items())
+
+
+# --- the foot ---------------------------------------------------------------------------------------
+
+
+def totals(result: FusionResult) -> str:
+    """Calls, tokens, cost and time in one line."""
+    count, usage = len(result.calls), result.usage
+    calls = f"{count} call{'s' if count != 1 else ''}"
+    return f"{calls} · {usage.total_tokens:,} tokens · {cost_text([result])} · {result.duration:.1f} s"
+
+
+def provenance(result: FusionResult) -> str:
+    """Models that answered for others, and the prompts that were used."""
+    versions = ", ".join(sorted({call.prompt_version for call in result.calls if call.prompt_version}))
+    used = [f"prompts {versions}"] if versions else []
+    return " · ".join([*(line.rstrip(".") for line in served_by_another(result)), *used])
+
+
+def served_by_another(result: FusionResult) -> list[str]:
+    """The run's warnings that another model answered than was asked."""
+    served = {f"{call.model} was asked, {call.served_model} answered." for call in result.calls}
+    return [warning for warning in result.warnings if warning in served]
