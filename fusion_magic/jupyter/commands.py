@@ -1,4 +1,4 @@
-"""`%fusion WORD …`: panels, models, login and doctor."""
+"""`%fusion WORD …`: pick, panels, models, login, logout and doctor."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .markup import escape, plain
 from .static import framed, table
 
 GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell (%%fusion? lists the flags)
+%fusion pick [PANEL]               put a panel together by searching and clicking; it is in `_picker`
 %fusion panels [--check]           the named panels; --check compares them with the live catalogue
 %fusion models [WORD]              models of OpenRouter's catalogue whose name has the word
 %fusion login [ENDPOINT]           store a key without showing it
@@ -36,6 +37,7 @@ def run(line: str, shell: InteractiveShell) -> Any:
     if not words:
         return display({"text/html": f"<pre>{escape(GUIDE)}</pre>", "text/plain": GUIDE}, raw=True)
     known: dict[str, Callable[[list[str]], None]] = {
+        "pick": lambda words: _pick(words, shell),
         "panels": _panels,
         "models": _models,
         "login": _login,
@@ -45,6 +47,29 @@ def run(line: str, shell: InteractiveShell) -> Any:
     if words[0] not in known:
         raise UsageError(f'no command "{words[0]}"{nearest(words[0], known)} `%fusion` alone lists them.')
     return known[words[0]](words[1:])
+
+
+def panel_in(value: object) -> Panel | None:
+    """The panel that a variable holds: itself, or what is picked in a picker."""
+    panel = getattr(value, "panel", value)
+    return panel if isinstance(panel, Panel) else None
+
+
+def _pick(words: list[str], shell: InteractiveShell) -> None:
+    """Show a picker; `_picker` holds it, so that `%%fusion --panel _picker` asks what is picked."""
+    if len(words) > 1:
+        raise UsageError("%fusion pick takes the name of one panel, or of a variable that holds one, or nothing")
+    if getattr(shell, "kernel", None) is None:
+        raise UsageError(
+            "the picker needs a notebook; here `%fusion panels` and `%fusion models WORD` look around, and "
+            "fusion_magic.save_panel(NAME, Panel(models=[…])) keeps a panel"
+        )
+    from .picker import pick_panel
+
+    word = words[0] if words else None
+    picker = pick_panel(panel_in(shell.user_ns.get(word)) or word)
+    shell.push({"_picker": picker})
+    display(picker)
 
 
 def _panels(words: list[str]) -> None:

@@ -15,6 +15,7 @@ from IPython.core.error import UsageError
 from ..settings import Settings, nearest
 
 SHORT = {"panel": ("-p",), "models": ("-m",)}
+CELL = ("into", "static", "raw", "quiet", "background", "record")  # what is the cell's own, and no setting
 LONG = {"models": "--model"}
 
 
@@ -43,6 +44,8 @@ class Line:
     static: bool
     raw: bool
     quiet: bool
+    background: bool
+    record: bool
 
 
 def parser() -> FlagParser:
@@ -65,6 +68,10 @@ def parser() -> FlagParser:
     made.add_argument("--static", action="store_true", help="one final output and no progress, for nbval and papermill")
     made.add_argument("--raw", action="store_true", help="send the text as it is, braces included")
     made.add_argument("--quiet", action="store_true", help="show the answer alone")
+    made.add_argument(
+        "--background", action="store_true", help="return at once with a handle; the cell goes on showing the run"
+    )
+    made.add_argument("--no-record", action="store_false", dest="record", help="leave the record out of this output")
     return made
 
 
@@ -102,7 +109,7 @@ def parse(line: str) -> Line:
     except ValueError as exc:
         raise UsageError(f"the line can't be read: {str(exc).lower()}") from exc
     given = vars(parser().parse_args(words))
-    cell = {name: given.pop(name) for name in ("into", "static", "raw", "quiet")}
+    cell = {name: given.pop(name) for name in CELL}
     into = cell["into"]
     if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
         raise UsageError(f'--into takes a name for a variable, not "{into}"')

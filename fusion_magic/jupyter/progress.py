@@ -1,8 +1,10 @@
-"""What a cell shows while a run goes on: the plan, then one line for each seat; a fold of the run's events."""
+"""What a terminal shows while a run goes on: the plan, then one line for each seat; a fold of the run's events."""
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..events import (
@@ -19,10 +21,10 @@ from ..events import (
     SeatFailed,
 )
 from ..prices import FREE, Price
-from .markup import escape, plain
-from .static import framed, table
+from .characters import plain
 
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
+DIGITS = re.compile(r"[\d.,]+")
 NAMES = {"judge": "judge", "synthesis": "synthesizer"}
 
 
@@ -44,12 +46,12 @@ class Seat:
         until = self.ended if self.ended is not None else time.monotonic()
         clock = f"{until - self.begun:.1f}{NBSP}s" if self.begun is not None else ""
         price = "no cost" if self.price == FREE else str(self.price)
-        return self.name, self.model, price, " ".join(self.state.split()), written, clock
+        return self.name, " ".join(self.model.split()), price, " ".join(self.state.split()), written, clock
 
 
 @dataclass(slots=True)
 class Progress:
-    """The lines of a run; `apply` events, then `draw`."""
+    """The lines of a run; `apply` events, then read the `news`."""
 
     notice: str = ""
     seats: dict[tuple[str, str], Seat] = field(default_factory=dict[tuple[str, str], Seat])
@@ -76,7 +78,8 @@ class Progress:
                 seat = self.seats[event.call.stage, event.call.label]
                 seat.state, seat.ended = event.call.error or "done", time.monotonic()
             case SeatFailed():
-                self.seats["panel", event.failed.label].state = f"no answer: {event.failed.error}"
+                lost = event.failed
+                self.seats["panel", lost.label].state = "skipped" if lost.skipped else f"no answer: {lost.error}"
             case AnalysisReady():
                 self.seats["judge", ""].state = "done"
             case AnswerReady():
@@ -92,13 +95,10 @@ class Progress:
             else:
                 self.seats[call.stage, call.label] = Seat(call.label or NAMES[call.stage], call.model, price)
 
-    def draw(self) -> dict[str, str]:
-        """The lines as a MIME bundle."""
-        rows = [seat.cells() for seat in self.seats.values()]
-        notice = self.notice or ("" if rows else "Getting ready …")
-        told = f"<p>{escape(notice)}</p>" if notice else ""
-        lines = [notice, *("  ".join(filter(None, row)) for row in rows)]
-        return {
-            "text/html": framed(told + (table((), rows) if rows else "")),
-            "text/plain": plain("\n".join(filter(None, lines))),
-        }
+    def news(self) -> Iterator[tuple[str, str]]:
+        """(subject, line) of what takes time and of each seat; a new subject is worth telling."""
+        if self.notice:
+            # A download that goes on is told once.
+            yield f"notice {DIGITS.sub('', self.notice)}", plain(self.notice)
+        for seat in self.seats.values():
+            yield f"{seat.name} {seat.model} {seat.state}", plain("  ".join(filter(None, seat.cells())))

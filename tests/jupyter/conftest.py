@@ -19,11 +19,11 @@ class Ran:
     value: Any
     error: BaseException | None
     text: str
-    shown: list[dict[str, str]]
+    shown: list[dict[str, Any]]
 
     @property
     def everything(self) -> str:
-        return "\n".join([self.text, *(part for bundle in self.shown for part in bundle.values())])
+        return "\n".join([self.text, *(str(part) for bundle in self.shown for part in bundle.values())])
 
     @property
     def lines(self) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,12 @@ class Kernel:
         self._seen: list[dict[str, Any]] = []
 
     def send(self, code: str) -> str:
-        return self.client.execute(code)
+        """Send a cell as a notebook's page does: its requests have no number."""
+        content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
+        request = self.client.session.msg("execute_request", {**content, "allow_stdin": False, "stop_on_error": True})
+        request["header"]["msg_id"] = request["msg_id"] = str(uuid.uuid4())
+        self.client.shell_channel.send(request)
+        return request["msg_id"]
 
     def run(self, code: str) -> Ran:
         return self.end(self.send(code))
@@ -54,6 +60,11 @@ class Kernel:
     def until(self, text: str) -> None:
         """Wait until a display shows a text."""
         while not self._seen or text not in str(self._seen[-1]["content"].get("data")):
+            self._seen.append(self.client.get_iopub_msg(timeout=SECONDS))
+
+    def until_printed(self, text: str) -> None:
+        """Wait until a cell prints a text."""
+        while not self._seen or text not in str(self._seen[-1]["content"].get("text")):
             self._seen.append(self.client.get_iopub_msg(timeout=SECONDS))
 
     def end(self, cell: str) -> Ran:

@@ -43,7 +43,14 @@ def stored_key() -> str | None:
 def test_alone_it_lists_the_commands(cell: Cells) -> None:
     told = cell("%fusion").everything
 
-    for word in ("panels [--check]", "models [WORD]", "login [ENDPOINT]", "logout [ENDPOINT]", "doctor"):
+    for word in (
+        "pick [PANEL]",
+        "panels [--check]",
+        "models [WORD]",
+        "login [ENDPOINT]",
+        "logout [ENDPOINT]",
+        "doctor",
+    ):
         assert f"%fusion {word}" in told
 
 
@@ -56,6 +63,8 @@ def test_alone_it_lists_the_commands(cell: Cells) -> None:
         ("login opnrouter", ['no endpoint "opnrouter"', '"openrouter"']),
         (f"login openrouter {KEY}", ["the endpoint's name only"]),
         ("doctor now", ["takes nothing"]),
+        ("pick one two", ["one panel"]),
+        ("pick", ["needs a notebook", "%fusion panels", "save_panel"]),
     ],
 )
 def test_a_line_that_cant_be_carried_out_is_one_sentence(cell: Cells, line: str, words: list[str]) -> None:

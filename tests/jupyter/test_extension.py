@@ -10,7 +10,7 @@ from IPython.utils.capture import capture_output
 from fusion_magic import Settings, scripted
 from fusion_magic.events import PlannedCall, RunStarted
 from fusion_magic.jupyter import flags
-from fusion_magic.jupyter.magic import Show
+from fusion_magic.jupyter.show import Show
 
 from .conftest import Cells
 
@@ -45,7 +45,8 @@ def test_a_question_mark_lists_every_flag(cell: Cells) -> None:
 
 
 def test_no_call_is_made_before_the_cell_shows_the_plan(cell: Cells) -> None:
-    show = Show(cell.shell, flags.parse(""))
+    show = Show(cell.shell, flags.parse(""), clicks=False)
+    show.begin(lambda: None, lambda label: None)
     plan = (PlannedCall("panel", "A", "vendor/model", None, None),)
     show.events.append(RunStarted("id", datetime.now(UTC), "Why?", {}, plan))
 

@@ -24,6 +24,7 @@ script = scripted({
     "synthesis": "The capital is **Paris**.", "*": Line("Paris.", first_token=0.4)})
 """
 CELL = "%%fusion -m a/one -m b/two --into r\nWhat is the capital of France?"
+WIDGET, RECORD = "application/vnd.jupyter.widget-view+json", "application/vnd.fusion+json"
 ANSWER = "The capital is <strong>Paris</strong>."
 
 
@@ -55,21 +56,29 @@ def server(shared_kernel: Kernel) -> Iterator[Server]:
 def test_a_cell_shows_the_plan_then_puts_the_answer_in_its_place(kernel: Kernel) -> None:
     ran = kernel.run(CELL)
 
-    first, *_, last = ran.html
     shown = {m["content"]["transient"]["display_id"] for m in ran.messages if "display_data" in m["msg_type"]}
+    plan = next(content for content in ran.of("comm_msg") if "cards" in content["data"].get("content", ()))
+    cards = plan["data"]["content"]["cards"]
     assert ran.reply["status"] == "ok"
     assert len(ran.of("display_data")) == 1
+    assert WIDGET in ran.of("display_data")[0]["data"]
     assert len(shown) == 1
-    assert "a/<wbr>one" in first
-    assert "synthesizer" in first
-    assert ANSWER not in first
-    assert last.count(ANSWER) == 1
+    assert {card["model"] for card in cards.values()} == {"a/one", "b/two"}
+    assert {card["state"] for card in cards.values()} == {"queued"}
+    assert ran.html[-1].count(ANSWER) == 1
     assert ran.of("execute_result") == []
     assert ran.text == ""
 
 
 def test_the_last_picture_is_html_markdown_and_text_and_no_widget(kernel: Kernel) -> None:
     ran = kernel.run(CELL)
+
+    assert set(ran.of("update_display_data")[-1]["data"]) == {"text/html", "text/markdown", "text/plain", RECORD}
+    assert ran.of("comm_close")
+
+
+def test_without_the_record_the_output_has_only_what_people_read(kernel: Kernel) -> None:
+    ran = kernel.run(CELL.replace("--into r", "--no-record"))
 
     assert set(ran.of("update_display_data")[-1]["data"]) == {"text/html", "text/markdown", "text/plain"}
 
@@ -83,6 +92,15 @@ def test_the_value_and_both_names_are_one_object(kernel: Kernel) -> None:
         "The capital is **Paris**.",
         "ok",
     ]
+
+
+def test_a_run_that_has_ended_leaves_no_view_behind(kernel: Kernel) -> None:
+    kernel.run(CELL)
+
+    alive = "import gc; from fusion_magic.jupyter.live import LiveView; gc.collect(); views = "
+    kernel.run(alive + "sum(isinstance(thing, LiveView) for thing in gc.get_objects())")
+
+    assert kernel.value("views") == 0
 
 
 def test_static_sends_one_display_and_nothing_else(kernel: Kernel) -> None:
@@ -155,6 +173,14 @@ def test_an_expected_error_is_one_line(kernel: Kernel, cell: str, line: str) -> 
     assert "\n" not in ran.error[0]
 
 
+def test_a_panel_that_failed_leaves_one_result(shared_kernel: Kernel, server: Server) -> None:
+    server.reply("*", Fault(400))
+
+    shared_kernel.run(f"%%fusion -m a@{server.base_url} --into r\nWhat?")
+
+    assert shared_kernel.value("[r.status, r is _fusion, r is last()]") == ["error", True, True]
+
+
 def test_an_error_takes_the_progress_away(shared_kernel: Kernel, server: Server) -> None:
     server.models = []
     listening = f"import os; os.environ['OPENROUTER_BASE_URL'] = {server.base_url!r}"
@@ -164,7 +190,8 @@ def test_an_error_takes_the_progress_away(shared_kernel: Kernel, server: Server)
     ran = shared_kernel.run("%%fusion -m a/one --retries 0\nWhat?")
 
     assert ran.error[0].startswith("PanelFailed: No panelist answered. A: ")
-    assert "asked" not in ran.html[-1]
+    assert WIDGET not in ran.of("update_display_data")[-1]["data"]
+    assert ran.of("comm_close")
 
 
 def test_a_key_that_a_server_echoes_is_nowhere(shared_kernel: Kernel, server: Server) -> None:
@@ -203,7 +230,7 @@ def one_answered(kernel: Kernel, server: Server) -> Callable[[], None]:
     """The cell shows that a seat is done, and the server that the other two still write."""
 
     def arranged() -> None:
-        kernel.until(">done<")
+        kernel.until("'state': 'done'")
         server.wait_open(2)
 
     return arranged
@@ -278,7 +305,8 @@ def test_a_saved_notebook_reads_without_a_kernel_and_holds_no_key(
 
     saved = nbformat.writes(notebook)
     (shown,) = notebook.cells[1].outputs
-    assert set(shown.data) == {"text/html", "text/markdown", "text/plain"}
+    assert set(shown.data) == {"text/html", "text/markdown", "text/plain", RECORD}
+    assert "widgets" not in notebook.metadata
     assert notebook.cells[2].outputs[0].data["text/plain"] == "'The capital is **Paris**.'"
     assert "[key]" in saved
     assert KEY not in saved

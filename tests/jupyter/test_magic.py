@@ -169,7 +169,9 @@ def test_a_result_is_drawn_once_by_its_cell_and_again_by_a_later_one(cell: Cells
     second = cell("_fusion")
 
     assert first.everything.count("The capital is Paris.") == 1
-    assert [set(bundle) for bundle in second.shown] == [{"text/html", "text/markdown", "text/plain"}]
+    assert [set(bundle) for bundle in second.shown] == [
+        {"text/html", "text/markdown", "text/plain", "application/vnd.fusion+json"}
+    ]
 
 
 def test_a_result_that_failed_is_drawn_when_it_is_asked_for(cell: Cells) -> None:
@@ -330,6 +332,16 @@ def test_with_a_key_budget_answers_without_a_banner(cell: Cells, monkeypatch: py
 
     assert ran.value.settings["panel"]["name"] == "budget"
     assert "No key was found" not in ran.text
+
+
+def test_models_of_the_users_own_need_no_banner(cell: Cells) -> None:
+    Path(os.environ["FUSION_HOME"], "fusion.toml").write_text('[settings]\nmodels = ["llama3.2@ollama"]\n')
+
+    with scripted({"*": "Paris."}):
+        ran = cell("%%fusion\nWhat?")
+
+    assert [seat.model for seat in ran.value.responses] == ["llama3.2@ollama"]
+    assert "embedded model" not in ran.text
 
 
 def test_a_default_panel_of_the_users_own_needs_no_banner(cell: Cells) -> None:

@@ -1,4 +1,4 @@
-"""The picture of a run that goes on: a fold of its events."""
+"""What a terminal tells of a run that goes on: a fold of its events."""
 
 from __future__ import annotations
 
@@ -32,27 +32,33 @@ PLAN = (
 BEGUN = RunStarted("id", datetime(2026, 1, 1, tzinfo=UTC), "What?", {}, PLAN)
 
 
-def drawn(*events: Event) -> dict[str, str]:
+def told(*events: Event) -> list[str]:
     progress = Progress()
     for event in events:
         progress.apply(event)
-    return progress.draw()
+    return [line for _, line in progress.news()]
 
 
 def line(who: str, *events: Event) -> str:
-    lines = drawn(BEGUN, *events)["text/plain"].splitlines()
-    return next(line for line in lines if line.startswith(f"{who} "))
+    return next(line for line in told(BEGUN, *events) if line.startswith(f"{who} "))
 
 
 def test_before_the_plan_it_says_what_takes_time() -> None:
-    assert drawn()["text/plain"] == "Getting ready …"
-    assert drawn(Notice("Fetching a model."))["text/plain"] == "Fetching a model."
+    assert told(Notice("Fetching a model.")) == ["Fetching a model."]
+
+
+def test_a_download_that_goes_on_is_one_piece_of_news() -> None:
+    progress = Progress()
+    subjects = set[str]()
+    for megabytes in (10, 20, 30):
+        progress.apply(Notice(f"Fetching a model: {megabytes} MB."))
+        subjects |= {subject for subject, _ in progress.news()}
+
+    assert len(subjects) == 1
 
 
 def test_the_plan_shows_every_call_with_its_price_before_the_first_one() -> None:
-    lines = drawn(Notice("Fetching a model."), BEGUN)["text/plain"].splitlines()
-
-    assert lines == [
+    assert told(Notice("Fetching a model."), BEGUN) == [
         "A  a/one (or a/spare, not priced)  $1.00 / $5.00 per million tokens  waiting",
         "B  b/two@ollama  no cost  waiting",
         "judge  j/x  not priced  waiting",
@@ -69,6 +75,7 @@ def test_the_plan_shows_every_call_with_its_price_before_the_first_one() -> None
         ((CallRetried("panel", "B", "b/two@ollama", "It is busy.", 2.5),), "again in 2.5 s: It is busy."),
         ((CallEnded(Call(stage="panel", label="B", model="b/two@ollama")),), "done"),
         ((SeatFailed(FailedModel(label="B", model="b/two@ollama", error="Gone.")),), "no answer: Gone."),
+        ((SeatFailed(FailedModel(label="B", model="b/two@ollama", error="Skipped.", skipped=True)),), "skipped"),
     ],
 )
 def test_a_seat_says_what_it_is_doing(events: tuple[Event, ...], state: str) -> None:
@@ -94,8 +101,9 @@ def test_the_clock_of_a_seat_stops_with_its_call() -> None:
     ):
         progress.apply(event)
 
-    assert progress.draw() == progress.draw()
-    assert progress.draw()["text/plain"].count(f"{NBSP}s") == 1
+    lines = [line for _, line in progress.news()]
+    assert lines == [line for _, line in progress.news()]
+    assert "".join(lines).count(f"{NBSP}s") == 1
 
 
 def test_judge_and_synthesizer_are_done_with_what_they_bring() -> None:
@@ -107,16 +115,14 @@ def test_a_judge_that_failed_says_why() -> None:
     assert "  It wrote prose." in line("judge", CallEnded(Call(stage="judge", model="j/x", error="It wrote prose.")))
 
 
-def test_hostile_names_and_errors_are_text() -> None:
-    evil = "<img src=x onerror=alert(1)>\x1b[2J\n\n$x$"
+def test_hostile_names_and_errors_move_no_cursor_and_turn_no_text() -> None:
+    evil = "<img src=x onerror=alert(1)>\x1b[2J\n\n\u202egnp"
     begun = RunStarted("id", BEGUN.created, evil, {}, (PlannedCall("panel", "A", evil, None, None),))
     failed = SeatFailed(FailedModel(label="A", model=evil, error=evil))
 
-    shown = drawn(begun, failed)
+    (line,) = told(begun, failed)
 
-    assert "<img" not in shown["text/html"]
-    assert "\x1b" not in shown["text/html"] + shown["text/plain"]
-    assert 'class="fm-result mathjax_ignore"' in shown["text/html"]
+    assert not set("\x1b\n\u202e") & set(line)
 
 
 def test_a_model_that_writes_line_breaks_into_an_error_still_has_one_line() -> None:
