@@ -11,10 +11,12 @@ import pytest
 from browser import driver
 from fusion_magic import settings
 from fusion_magic.providers import local
+from hosted import pins
 
 CHECKOUT = Path(__file__).parents[1]
 PACKAGE = Path(local.__file__).parents[1]  # the wheel's; the source folder under `python -m pytest`
-NEEDS = {"local_model": local.ready, "browser": driver.missing}  # marker → what is missing, in words
+# Marker → what is missing, in words.
+NEEDS = {"local_model": local.ready, "browser": driver.missing, "hosted": pins.missing}
 REQUIRED = set(os.environ.get("FUSION_REQUIRE", "").split(",")) - {""}  # markers whose skips are failures
 OURS = {"FUSION_REQUIRE", "FUSION_SHARED"}  # variables of the tests themselves
 USERS_CACHE = settings.cache_dir()
