@@ -57,10 +57,8 @@ class Running:
         except PanelFailed as exc:
             exc.result = self.result() or exc.result
             raise
-        except BaseException:
-            self.result()
-            raise
-        result = self.result()
+        finally:
+            result = self.result()
         assert result is not None
         return result
 
@@ -104,10 +102,8 @@ class Running:
             while not wait([self.future], timeout=TICK).done:
                 meanwhile()
             return self.future.result()
-        except CancelledError:
-            result = self.stop()
-        except KeyboardInterrupt:
-            self.was_interrupted = True
+        except (KeyboardInterrupt, CancelledError) as exc:
+            self.was_interrupted = isinstance(exc, KeyboardInterrupt)
             result = self.stop()
         except BaseException:
             self.stop()  # nobody would watch it any more
@@ -122,13 +118,10 @@ class Running:
             while not ended.done():
                 await asyncio.wait({ended}, timeout=TICK)
                 meanwhile()
-        except asyncio.CancelledError:
-            self.was_interrupted = True
-            self.cancel()
-            await asyncio.wait({ended}, timeout=STOP_SECONDS)
-            raise
-        except BaseException:
+        except BaseException as exc:
+            self.was_interrupted = isinstance(exc, asyncio.CancelledError)
             self.cancel()  # nobody would watch it any more
+            await asyncio.wait({ended}, timeout=STOP_SECONDS)
             raise
         if self.future.cancelled():
             raise asyncio.CancelledError
@@ -348,9 +341,7 @@ def _remember(result: FusionResult) -> FusionResult:
 
 
 def _tuple(models: Iterable[Model] | None) -> tuple[Model, ...] | None:
-    if models is None:
-        return None
-    return (models,) if isinstance(models, str | Panelist) else tuple(models)
+    return (models,) if isinstance(models, str | Panelist) else None if models is None else tuple(models)
 
 
 __all__ = ["FusionResult", "Panel", "Panelist", "Settings", "fuse", "fuse_async", "last", "stream"]

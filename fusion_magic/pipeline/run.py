@@ -93,9 +93,7 @@ async def run(
         notify=_from_any_thread(lambda text: tell(Notice(text))),
     )
     begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic())
-    tell(RunStarted(begun.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
-    for text in (*request.notes, *plan.warnings):
-        tell(Warned(text))
+    _tell_plan(begun, plan, request)
     try:
         if request.before_calls is not None:
             await request.before_calls()
@@ -109,6 +107,12 @@ async def run(
         reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
         raise PanelFailed(f"No panelist answered. {reasons}", result)
     return result
+
+
+def _tell_plan(run: Run, plan: Plan, request: FusionRequest) -> None:
+    run.emit(RunStarted(run.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
+    for text in (*request.notes, *plan.warnings):
+        run.emit(Warned(text))
 
 
 async def _stages(run: Run, plan: Plan, request: FusionRequest, skips: Skips) -> tuple[Status, str | None]:
