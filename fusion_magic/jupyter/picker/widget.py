@@ -184,8 +184,8 @@ class Picker(AnyWidget):
     async def _look(self, max_age: float) -> None:
         try:
             offer = await look(providers(), max_age=max_age)
-        except FusionError as exc:
-            self._say(str(exc), "problem")
+        except Exception as exc:  # nobody reads the future
+            self._say(str(exc) if isinstance(exc, FusionError) else repr(exc), "problem")
             return
         finally:
             self._asking = False
