@@ -93,7 +93,10 @@ class Kernel:
 
     def value(self, expression: str) -> Any:
         """What an expression is in the kernel."""
-        ran = self.run(f"import json as _json; print(_json.dumps({expression}))")
+        code = f"import json as _json; print(_json.dumps({expression}))"
+        ran = self.run(code)
+        while ran.reply["status"] == "aborted":  # ipykernel 6 passes over what comes just behind an interrupt
+            ran = self.run(code)
         assert ran.reply["status"] == "ok", ran.error
         return json.loads(ran.text)
 
