@@ -66,11 +66,18 @@ class _TooMuch(Exception):
     """The parser took more steps than any honest text needs."""
 
 
-def to_html(markdown: str, mark: Callable[[Sequence[Token]], None] | None = None, *, new_tabs: bool = True) -> str:
+def to_html(
+    markdown: str,
+    mark: Callable[[Sequence[Token]], None] | None = None,
+    *,
+    new_tabs: bool = True,
+    coloured: int = MAX_COLOURED,
+) -> str:
     """Markdown as a sanitized HTML fragment; too long or too intricate, as escaped text in <pre>.
 
     `mark` may change the parsed tokens before they are rendered; what it adds is sanitized with the rest. `new_tabs`
     makes links say that they open in one, and send no referrer; JupyterLab sees to the first in saved outputs itself.
+    At most `coloured` characters of code are highlighted.
 
     Formulas are marked with class `mathjax_process`; put the fragment into an element with class `mathjax_ignore`,
     or a front end with MathJax takes `$5 and $6` for one.
@@ -78,7 +85,7 @@ def to_html(markdown: str, mark: Callable[[Sequence[Token]], None] | None = None
     text = plain(markdown)
     if len(text) <= MAX_CHARACTERS:
         try:
-            return _sanitized(_parser().render(text, {"steps": 0, "coloured": 0, "mark": mark}), new_tabs)
+            return _sanitized(_parser().render(text, {"steps": 0, "colourable": coloured, "mark": mark}), new_tabs)
         except (_TooMuch, RecursionError):
             pass
     return f'<pre class="fm-plain">{html.escape(text)}</pre>'
@@ -264,8 +271,8 @@ def _render_code(_: Any, tokens: Sequence[Token], index: int, __: Any, env: Muta
     code = tokens[index].content
     language = tokens[index].info.strip().partition(" ")[0].lower()
     if language in _LANGUAGES and len(code) <= MAX_COLOURED_BLOCK and not _SLOW_TO_COLOUR.search(code):
-        env["coloured"] += len(code) + 100  # a block has a price of its own
-        if env["coloured"] <= MAX_COLOURED:
+        env["colourable"] -= len(code) + 100  # a block has a price of its own
+        if env["colourable"] >= 0:
             return f'<pre class="fm-code"><code>{_coloured(code, language)}</code></pre>\n'
     return f'<pre class="fm-code"><code>{html.escape(code)}</code></pre>\n'
 

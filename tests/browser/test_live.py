@@ -265,12 +265,12 @@ def test_a_page_that_is_reloaded_finds_the_run_with_its_text_and_then_the_result
     live = scene.cell("reloaded").locator(".fm-live")
     text = card(live, "B").locator(".fm-text")
     text.wait_for()
-    first, so_far = text.locator(".fm-block").first.inner_text(), length(text)
+    first, so_far = text.locator(".fm-block").first.text_content(), length(text)
     grown(text, so_far + 200)
     live.get_by_role("button", name="Stop").click()
     scene.cell("reloaded").locator(".fm-done").wait_for()
 
-    assert first == "Paragraph 0 has some words."
+    assert (first or "").strip() == "Paragraph 0 has some words."
     assert so_far >= known
     assert scene.cell("reloaded").locator(".fm-card").count() == 0
     assert scene.notebook.errors == []
