@@ -20,6 +20,7 @@ FusionError
 │   ├── ResponseFiltered     a content filter stopped the answer
 │   ├── EmptyResponse        the model finished without text
 │   └── JudgeUnreadable      what the judge wrote is not the analysis that was asked for
+├── ToolError                a tool could not do what a model asked of it; the model reads why
 └── PanelFailed              no panelist answered (`.result` has each reason)
 KeyboardInterrupt
 └── FusionInterrupted        the run was interrupted (`.result` has what was answered)
@@ -136,6 +137,10 @@ class EmptyResponse(CallError):
 
 class JudgeUnreadable(CallError):
     """What the judge wrote is not the analysis that was asked for."""
+
+
+class ToolError(FusionError):
+    """A tool could not do what a model asked of it; the model reads the message and goes on."""
 
 
 class PanelFailed(FusionError):

@@ -44,11 +44,12 @@ class Usage(_Value):
 
 
 class Source(_Value):
-    """A page that a model cited."""
+    """A page that a seat rests on: cited, found by a search and cited, or read."""
 
-    url: str = Field(description="address of the page")
+    url: str = Field(description="address of the page; corpus:… for a document of a local collection")
     title: str = Field(default="", description="its title, as the model or the search gave it")
-    labels: tuple[str, ...] = Field(default=(), description="seats that cited it")
+    labels: tuple[str, ...] = Field(default=(), description="seats that used it")
+    quotes: tuple[str, ...] = Field(default=(), max_length=MANY, description="passages that were cited or shown")
 
 
 class Call(_Value):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from markdown_it import MarkdownIt
 
-from .characters import plain
+from ..characters import plain
 
 MAX_CHARACTERS = 200_000  # of text whose code is kept as it is
 

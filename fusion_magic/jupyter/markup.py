@@ -18,7 +18,7 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
-from .characters import escape, plain
+from ..characters import escape, plain
 from .live_markdown import safe_markdown
 
 __all__ = ["code_css", "escape", "plain", "safe_markdown", "to_html"]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..characters import plain
 from ..events import (
     AnalysisReady,
     AnswerReady,
@@ -21,7 +22,6 @@ from ..events import (
     SeatFailed,
 )
 from ..prices import FREE, Price
-from .characters import plain
 
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 DIGITS = re.compile(r"[\d.,]+")

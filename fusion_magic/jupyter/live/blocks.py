@@ -15,7 +15,7 @@ from typing import Any
 
 from markdown_it import MarkdownIt
 
-from ..characters import escape, plain
+from ...characters import escape, plain
 from ..markup import to_html
 
 TEXT_AT_MOST = 64_000  # characters of one text shown live

@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
+from ...characters import escape, plain
 from ...events import (
     AnalysisReady,
     AnswerReady,
@@ -27,7 +28,6 @@ from ...events import (
 )
 from ...prices import Price
 from ...results import Analysis, Call, Stage, Usage, dollars
-from ..characters import escape, plain
 from ..markup import to_html
 from ..static.words import Row, findings
 from .blocks import Text

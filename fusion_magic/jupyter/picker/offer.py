@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...characters import plain
 from ...doctor import SERVERS
 from ...keys import find_key
 from ...pipeline.plan import PARAMETERS, kinship
@@ -15,7 +16,6 @@ from ...prices import FREE, UNKNOWN, Price
 from ...providers import ModelInfo, Providers
 from ...providers.catalogue import DAY, Listing, find, free_models, kept, listing, successors, writes_text
 from ...settings import Endpoint, Panel, Panelist, split_model
-from ..characters import plain
 
 # Seconds that an endpoint other than OpenRouter has for its list; all are asked side by side.
 PATIENCE = 3.0

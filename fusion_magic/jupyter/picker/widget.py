@@ -17,12 +17,12 @@ from traitlets import Bool, Dict, List, TraitType, Unicode, observe
 from ... import prices
 from ..._loop import Work, loop_thread
 from ...api import providers
+from ...characters import plain
 from ...errors import FusionError, SettingsError
 from ...presets import FREE_MEMBER, default_panel, panel_named, panels, save_panel, user_file
 from ...prices import Estimate
 from ...providers.catalogue import DAY
 from ...settings import Panel, Panelist, checked
-from ..characters import plain
 from .magic_line import asks_the_same, magic_line
 from .offer import kept_offer, look
 
