@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -16,6 +16,7 @@ from ._loop import LoopThread, loop_thread
 from .errors import FusionError, FusionInterrupted, KeyMissing, PanelFailed, SettingsError
 from .events import Event, Fold
 from .keys import environment_keys
+from .pipeline.material import gather
 from .pipeline.panel import Skips
 from .pipeline.run import FusionRequest, run
 from .presets import default_panel, endpoints, user_file
@@ -149,6 +150,7 @@ def request_for(
     without_key: str | None = None,
     defaults: Iterable[dict[str, Any]] = (),
     notes: tuple[str, ...] = (),
+    namespace: Mapping[str, Any] | None = None,
     **chosen: Any,
 ) -> FusionRequest:
     """The request for a prompt and the settings chosen, over the defaults and the user's `fusion.toml`.
@@ -159,12 +161,14 @@ def request_for(
         without_key: panel to use if none was chosen and there is no key; without it that is an error.
         defaults: further layers of settings, strongest first.
         notes: sentences that belong to the result, such as what was put into the prompt.
-        chosen: settings; None leaves the default.
+        namespace: the variables that names of functions, frames, collections and attachments may mean.
+        chosen: settings; None leaves the default. `tools`, `corpus`, `data` and `attach` may hold values.
 
     Raises:
         SettingsError: a setting is not valid.
         KeyMissing: no panel was chosen and there is no key.
     """
+    chosen, material = gather(chosen, namespace or {})
     settings = build_settings(chosen, *defaults, user_file().settings)
     # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
     prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -175,7 +179,7 @@ def request_for(
             "No key for OpenRouter: set OPENROUTER_API_KEY or type `%fusion login`; to try it without, "
             'panel="local" runs a tiny embedded model.'
         )
-    return FusionRequest(prompt, settings, default_panel=named, schema=schema, notes=notes)
+    return FusionRequest(prompt, settings, default_panel=named, schema=schema, notes=notes, material=material)
 
 
 def _refuse_keys(*texts: str | None) -> None:
@@ -212,7 +216,8 @@ def fuse(
         judge: model that compares the responses.
         synthesizer: model that writes the answer.
         schema: a pydantic model; the answer is JSON of it and `result.parsed` an instance.
-        settings: any field of `Settings`, such as `max_tokens=4000`.
+        settings: any field of `Settings`, such as `max_tokens=4000`. `tools` also takes functions, `data` frames (or
+            a mapping of names to frames), `corpus` folders and `Corpus` objects, `attach` paths and values.
 
     Returns:
         The result. If the synthesizer failed its `status` is "error", and `responses` are there.

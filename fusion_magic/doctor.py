@@ -16,7 +16,7 @@ from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panel_n
 from .providers import ModelInfo, Providers
 from .providers.catalogue import catalogue, find, free_models, successors
 from .providers.chat_completions import ChatCompletions
-from .providers.wire import as_object
+from .providers.json_values import as_object
 from .results import dollars
 from .settings import Endpoint, Panel, config_dir, nearest, split_model
 

@@ -16,7 +16,10 @@ from .results import (
     Source,
     Stage,
     Status,
+    ToolUse,
 )
+
+QUOTES = 10  # passages kept of one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,25 @@ class CallEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolStarted:
+    """A model calls a tool; `arguments` is the JSON it wrote, or its beginning."""
+
+    stage: Stage
+    label: str
+    step: int
+    number: int
+    tool: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolEnded:
+    """A call of a tool ended, well or not."""
+
+    use: ToolUse
+
+
+@dataclass(frozen=True, slots=True)
 class SeatAnswered:
     """A panelist answered."""
 
@@ -140,6 +162,8 @@ Event = (
     | Delta
     | CallRetried
     | CallEnded
+    | ToolStarted
+    | ToolEnded
     | SeatAnswered
     | SeatFailed
     | AnalysisReady
@@ -166,6 +190,7 @@ class Fold:
     responses: dict[str, Response] = field(default_factory=dict[str, Response])
     failed: dict[str, FailedModel] = field(default_factory=dict[str, FailedModel])
     calls: list[Call] = field(default_factory=list[Call])
+    tools: list[ToolUse] = field(default_factory=list[ToolUse])
     warnings: list[str] = field(default_factory=list[str])
     analysis: Analysis | None = None
     answer: AnswerReady | None = None
@@ -184,6 +209,8 @@ class Fold:
                     self.models[event.label] = event.model
             case CallEnded():
                 self.calls.append(event.call)
+            case ToolEnded():
+                self.tools.append(event.use)
             case SeatAnswered():
                 self.responses[event.response.label] = event.response
             case SeatFailed():
@@ -202,7 +229,7 @@ class Fold:
                 self.models = {call.label: call.model for call in seats}
             case RunEnded():
                 self.ended = event
-            case CallRetried() | Notice():
+            case CallRetried() | ToolStarted() | Notice():
                 pass
             case _:
                 assert_never(event)
@@ -230,6 +257,7 @@ class Fold:
             analysis=self.analysis,
             sources=merge_sources(source for response in responses for source in response.sources),
             calls=tuple(self.calls),
+            tools=tuple(self.tools),
             warnings=tuple(self.warnings),
             duration=ended.duration,
         )
@@ -256,10 +284,23 @@ def fold(events: Iterable[Event]) -> FusionResult:
 
 
 def merge_sources(sources: Iterable[Source]) -> tuple[Source, ...]:
-    """Sources once for each address, with the seats that cited them, in order of first mention."""
+    """Sources once for each page, with the seats that used it and what they quoted, in order of first mention."""
     merged: dict[str, Source] = {}
     for source in sources:
-        known = merged.get(source.url, source)
-        labels = tuple(sorted({*known.labels, *source.labels}))
-        merged[source.url] = Source(url=source.url, title=known.title or source.title, labels=labels)
+        page = _page(source.url)
+        known = merged.get(page, source)
+        merged[page] = Source(
+            url=known.url,
+            title=known.title or source.title,
+            labels=tuple(sorted({*known.labels, *source.labels})),
+            quotes=tuple(dict.fromkeys((*known.quotes, *source.quotes)))[:QUOTES],
+        )
     return tuple(merged.values())
+
+
+def _page(url: str) -> str:
+    """An address without what does not lead to another page; a collection's places keep their page or cell."""
+    if not url.startswith(("http://", "https://")):
+        return url
+    host, slash, path = url.partition("://")[2].partition("#")[0].partition("/")
+    return f"{host.lower().removeprefix('www.')}{slash}{path}".rstrip("/")

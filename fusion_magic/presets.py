@@ -294,7 +294,7 @@ def choose_panel(settings: Settings, *, default: str | None = None) -> Panel:
     parts: dict[str, Any] = {}
     if base is not None:
         parts = {"models": base.models, "judge": base.judge, "synthesizer": base.synthesizer, "name": base.name}
-        parts |= {"about": base.about, "score": base.score, "source": base.source}
+        parts |= {"about": base.about, "score": base.score, "source": base.source, "tools": base.tools}
     changed = {
         name: value for name in ("models", "judge", "synthesizer") if (value := getattr(settings, name)) is not None
     }

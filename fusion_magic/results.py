@@ -76,6 +76,22 @@ class Call(_Value):
     started: float = Field(default=0.0, description="seconds after the run's beginning")
 
 
+class ToolUse(_Value):
+    """One call of a tool by a model, as it went."""
+
+    stage: Stage = Field(description="panel or judge")
+    label: str = Field(default="", description="the seat's letter; empty for the judge")
+    step: int = Field(default=1, description="which of the model's calls asked for it, counted from 1")
+    number: int = Field(default=1, description="its place among the calls of that step, counted from 1")
+    tool: str = Field(description="the tool's name; openrouter:… ran on OpenRouter's servers")
+    arguments: str = Field(default="", description="JSON as the model wrote it; a long one only begins")
+    output: str = Field(default="", description="the beginning of what the model read")
+    size: int = Field(default=0, description="characters that the model read")
+    error: str | None = Field(default=None, description="why it failed, as the model read it, or None")
+    duration: float | None = Field(default=None, description="seconds; None where a server ran it")
+    started: float = Field(default=0.0, description="seconds after the run's beginning")
+
+
 class Response(_Value):
     """One panelist's whole answer."""
 
@@ -169,6 +185,9 @@ class FusionResult(_Value):
     analysis: Analysis | None = Field(default=None, description="the judge's five fields, or None")
     sources: tuple[Source, ...] = Field(default=(), max_length=MANY, description="pages cited, once each")
     calls: tuple[Call, ...] = Field(default=(), max_length=MANY, description="every call, in the order they ended")
+    tools: tuple[ToolUse, ...] = Field(
+        default=(), max_length=MANY, description="every call of a tool, in the order they ended"
+    )
     warnings: tuple[str, ...] = Field(default=(), max_length=MANY, description="what the reader should know")
     duration: float = Field(default=0.0, description="seconds")
 

@@ -171,6 +171,22 @@ def _seats(value: object) -> object:
 Seats = Annotated[tuple[Seat, ...], BeforeValidator(_seats)]
 
 
+def _names(value: object) -> object:
+    """Names one by one or with commas between them; "none" is no name."""
+    given = value if isinstance(value, list | tuple) else [value]
+    if not all(isinstance(item, str) for item in cast("Iterable[object]", given)):
+        return value
+    words = (word.strip() for item in cast("Iterable[str]", given) for word in item.split(","))
+    return tuple(word for word in words if word not in ("", "none"))
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+# A path may hold a comma.
+Paths = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+WEB = ("web_search", "web_fetch")
+BUILT_IN = ("web", *WEB, "bash")
+
+
 class Panel(Chosen):
     """One to eight seats with a judge and a synthesizer.
 
@@ -181,6 +197,7 @@ class Panel(Chosen):
     models: Seats = Field(description="one to eight models, each a name or a Panelist; the same may sit twice")
     judge: Seat = Field(default=None, validate_default=False, description="who compares the responses")  # type: ignore[assignment]
     synthesizer: Seat = Field(default=None, validate_default=False, description="who writes the answer")  # type: ignore[assignment]
+    tools: Names | None = Field(default=None, description="web tools of its panelists, unless a run says otherwise")
     name: str = Field(default="", description="the panel's name, if it has one")
     about: str = Field(default="", description="one sentence")
     score: float | None = Field(default=None, description="published DRACO score in percent, measured with tools")
@@ -203,6 +220,15 @@ class Panel(Chosen):
         given["judge"] = given.get("judge") or _model_name(seats[0])
         given["synthesizer"] = given.get("synthesizer") or _model_name(given["judge"])
         return given
+
+    @field_validator("tools")
+    @classmethod
+    def _only_web(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        # A panel may come with a cloned project, which must not be able to start a program.
+        for name in value or ():
+            if name not in ("web", *WEB):
+                raise ValueError(f'a panel may have the tools web, web_search and web_fetch, not "{name}"')
+        return value
 
     @model_validator(mode="after")
     def _labelled(self) -> Self:
@@ -243,6 +269,24 @@ class Settings(Chosen):
     quorum: int | None = Field(default=None, ge=1, le=8, description="go on once this many panelists have answered")
     grace: float = Field(default=10.0, ge=0, description="seconds the others still have after the quorum")
     private: bool = Field(default=False, description="only OpenRouter endpoints that neither keep nor train on data")
+    tools: Names | None = Field(
+        default=None, description="what panelists may use: web, web_search, web_fetch, bash, your functions, or none"
+    )
+    judge_tools: bool = Field(default=False, description="the judge may use the panel's tools too")
+    # OpenRouter's default and range for its Fusion since August 2026.
+    max_tool_calls: int = Field(default=4, ge=1, le=16, description="steps with tools that a seat may take")
+    web: Literal["auto", "server", "client"] = Field(
+        default="auto", description="who searches and fetches: OpenRouter's servers, this machine, or auto"
+    )
+    allow_domains: Names = Field(default=(), description="the only sites to search and fetch, subdomains included")
+    block_domains: Names = Field(default=(), description="sites never to search or fetch, subdomains included")
+    url_policy: Literal["seen", "any"] = Field(
+        default="seen", description="which pages may be fetched: those that prompt, searches and pages name, or any"
+    )
+    corpus: Paths = Field(default=(), description="folders or collections that the panel may search and read")
+    data: Names = Field(default=(), description="DataFrames that the panel may query, read-only")
+    attach: Paths = Field(default=(), description="files or variables that go along with the prompt")
+    mcp: Names = Field(default=(), description="configured MCP servers whose tools the panel may use")
 
 
 ASKED = ("panel", "models", "judge", "synthesizer")

@@ -1,10 +1,12 @@
 """Keeps every test away from the user's settings, keys and proxies, and decides what may be skipped."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,6 +94,19 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared data folder")
     return folder.resolve()
+
+
+@pytest.fixture
+def schema(shared: Path) -> Callable[[Any, str], None]:
+    """A function that validates a value against a named schema of OpenRouter's OpenAPI document."""
+    jsonschema = pytest.importorskip("jsonschema")
+    document = json.loads((shared / "data" / "openrouter" / "openapi-fusion.json").read_text(encoding="utf-8"))
+
+    def validate(value: Any, name: str) -> None:
+        reference = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        jsonschema.Draft202012Validator(reference).validate(value)
+
+    return validate
 
 
 def _leave_the_users_environment() -> Callable[[], None]:

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import UnionType
-from typing import Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origin
 
 from IPython.core.error import UsageError
 
@@ -16,7 +16,8 @@ from ..settings import Settings, nearest
 
 SHORT = {"panel": ("-p",), "models": ("-m",)}
 CELL = ("into", "static", "raw", "quiet", "background", "record")  # what is the cell's own, and no setting
-LONG = {"models": "--model"}
+LONG = {"models": "--model", "allow_domains": "--allow-domain", "block_domains": "--block-domain"}
+METAVARS = {"panel": "NAME", "judge": "MODEL", "synthesizer": "MODEL", "corpus": "PATH", "attach": "PATH"}
 
 
 class FlagParser(argparse.ArgumentParser):
@@ -77,7 +78,7 @@ def parser() -> FlagParser:
 
 def _help(description: str | None, default: Any) -> str:
     told = (description or "").replace("%", "%%")
-    return told if default in (None, False) else f"{told} (default {default:g})" if _number(default) else told
+    return told if default in (None, False, ()) else f"{told} (default {default:g})" if _number(default) else told
 
 
 def _number(value: Any) -> bool:
@@ -91,15 +92,19 @@ def _kind(name: str, field: Any) -> dict[str, Any]:
         return {"action": argparse.BooleanOptionalAction, "default": None}
     if name == "models":
         return {"action": "append", "metavar": "MODEL"}
+    if any(get_origin(kind) is tuple for kind in plain):
+        return {"action": "append", "metavar": METAVARS.get(name, "NAME,…")}
     if plain and get_origin(plain[0]) is Literal:
         return {"choices": get_args(plain[0])}
     if plain[0] in (int, float):
         return {"type": plain[0], "metavar": "N" if plain[0] is int else "X"}
-    return {"metavar": {"panel": "NAME", "judge": "MODEL", "synthesizer": "MODEL"}.get(name, "TEXT")}
+    return {"metavar": METAVARS.get(name, "TEXT")}
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
-    return get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    """The types that an annotation allows, without their validators."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return tuple(get_args(kind)[0] if get_origin(kind) is Annotated else kind for kind in kinds)
 
 
 def parse(line: str) -> Line:

@@ -90,6 +90,7 @@ class FusionMagics(_Defaults):
             without_key="local",
             defaults=[self.defaults()],
             notes=(*told, *map(_inserted, prompt.used)),
+            namespace=self.shell.user_ns,
             **chosen,
         )
         into = None if asked.background else asked.into

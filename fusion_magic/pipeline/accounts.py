@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..prices import FREE, Price, cost_of
-from ..providers import Chunk
+from ..providers import Chunk, ServerUse, ToolCall
 from ..results import Source, Usage
 
 
@@ -17,6 +19,9 @@ class Received:
     text: list[str] = field(default_factory=list[str])
     reasoning: list[str] = field(default_factory=list[str])
     sources: list[Source] = field(default_factory=list[Source])
+    tool_calls: tuple[ToolCall, ...] = ()
+    server_uses: list[ServerUse] = field(default_factory=list[ServerUse])
+    echo: Mapping[str, Any] = field(default_factory=dict[str, Any])
     ttft: float | None = None
     served: str | None = None
     request_id: str | None = None
@@ -32,6 +37,9 @@ class Received:
             self.reasoning.append(chunk.reasoning)
         if chunk.sources:
             self.sources.extend(chunk.sources)
+        self.server_uses.extend(chunk.server_uses)
+        self.tool_calls = chunk.tool_calls or self.tool_calls
+        self.echo = chunk.echo or self.echo
         self.served = chunk.served or self.served
         self.request_id = chunk.request_id or self.request_id
         self.finish = chunk.finish or self.finish

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from ..errors import (
     CallError,
@@ -24,16 +23,16 @@ from ..errors import (
 )
 from ..events import CallEnded, CallRetried, CallStarted, Delta, Event, Warned, merge_sources
 from ..prompts import digest
-from ..providers import ChatRequest, Providers
+from ..providers import ChatRequest, Message, Providers, ServerUse, ToolCall
 from ..results import Call, Source, Stage
 from ..settings import Settings
 from .accounts import Allowance, Received, Tally
 from .plan import Chair
+from .served import same_model
 
 # After the finish reason only the usage is still to come; a server that forgets it must not hold the run.
 USAGE_GRACE = 5.0
 BACKOFF, BACKOFF_MOST = 0.5, 30.0
-DATED = re.compile(r"[-@:](\d{8}|\d{4}-\d{2}-\d{2})$")
 SPEAKERS = {"judge": "The judge", "synthesis": "The synthesizer"}
 
 T = TypeVar("T")
@@ -59,13 +58,15 @@ class Question:
     """What is asked in one call, apart from whom; `drafts` takes what attempts that came to nothing had written."""
 
     stage: Stage
-    messages: Sequence[Mapping[str, Any]]
+    messages: Sequence[Message]
     version: str
     label: str = ""
     round: int = 1
     temperature: float | None = None
     max_tokens: int | None = None
     response_format: Mapping[str, Any] | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: Literal["none"] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     allowance: Allowance = field(default_factory=Allowance)
     drafts: list[str] = field(default_factory=list[str])
@@ -74,12 +75,15 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A call that ended well."""
+    """A call that ended well: with a text, with tool calls, or both."""
 
     text: str
     reasoning: str
     sources: tuple[Source, ...]
     call: Call
+    tool_calls: tuple[ToolCall, ...] = ()
+    server_uses: tuple[ServerUse, ...] = ()
+    echo: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
@@ -106,7 +110,15 @@ async def ask(run: Run, chair: Chair, question: Question) -> Outcome:
     run.emit(CallEnded(call))
     _say_if_served_by_another(run, chair, call)
     received = tally.received
-    return Outcome("".join(received.text), "".join(received.reasoning), merge_sources(received.sources), call)
+    return Outcome(
+        "".join(received.text),
+        "".join(received.reasoning),
+        merge_sources(received.sources),
+        call,
+        received.tool_calls,
+        tuple(received.server_uses),
+        received.echo,
+    )
 
 
 async def ask_or_fallback(
@@ -250,6 +262,8 @@ def _check_whole(run: Run, chair: Chair, question: Question, received: Received)
             raise StreamBroken(f"{chair.model}: the provider broke off the answer.", retryable=True)
         case "content_filter":
             raise ResponseFiltered(f"{chair.model}: a content filter stopped the answer.")
+        case _ if received.tool_calls:
+            pass
         case "length" if not received.has_text:
             raise ResponseCutOff(
                 f"{chair.model} used up its tokens before it wrote anything; raise --max-tokens or lower --effort."
@@ -284,6 +298,9 @@ def _request(run: Run, chair: Chair, question: Question) -> ChatRequest:
         seed=seat.seed,
         response_format=question.response_format,
         private=settings.private,
+        tools=question.tools,
+        tool_choice=question.tool_choice,
+        steps=settings.max_tool_calls,
         connect_timeout=settings.connect_timeout,
         session=run.id,
         extra=question.extra,
@@ -327,23 +344,3 @@ def _say_if_served_by_another(run: Run, chair: Chair, call: Call) -> None:
     expected = not served or chair.endpoint.is_local or served == chair.canonical
     if not expected and not same_model(chair.slug, str(served)):
         run.emit(Warned(f"{chair.model} was asked, {served} answered."))
-
-
-def same_model(asked: str, served: str) -> bool:
-    """Whether the served model is the one asked for.
-
-    Dates do not count, nor a variant that only one of the names has (":free", ":latest"); of an alias such as
-    `~vendor/model-latest` only the vendor is known.
-    """
-    if asked.startswith("~"):
-        vendor, _, rest = served.partition("/")
-        return not rest or vendor == asked[1:].partition("/")[0]
-    (wanted, variant), (got, other) = (_parts(name) for name in (asked, served))
-    same_variant = variant == other or not variant or not other or "latest" in (variant, other)
-    return same_variant and (got in (wanted, wanted.rpartition("/")[2]) or got.startswith(f"{wanted}-20"))
-
-
-def _parts(name: str) -> tuple[str, str]:
-    """A model's name without its date, and its variant."""
-    model, _, variant = name.partition(":")
-    return DATED.sub("", model), variant

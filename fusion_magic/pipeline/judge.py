@@ -20,17 +20,23 @@ from ..errors import CallError, ContextOverflow, JudgeUnreadable, RequestRefused
 from ..events import AnalysisReady, Warned
 from ..prompts import (
     JUDGE_VERSION,
+    LOOK_UP,
+    REPORT,
     SHAPE,
+    TOOLS_VERSION,
     judge_messages,
     judge_schema,
     repair_messages,
     response_format,
     run_digest,
 )
+from ..providers import Message
 from ..results import Analysis, Response
 from .accounts import Allowance
 from .calls import Question, Run, ask, ask_or_fallback
+from .kit import Kit
 from .plan import Chair, Plan
+from .tool_loop import research
 
 LEVELS = ("json_schema", "json_object", "words")
 BILLED_AT_MOST = 2
@@ -43,12 +49,20 @@ ABOUT_FORMAT = re.compile(r"response_format|json_schema|json_object|schema|gramm
 ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
 
 
-async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ...]) -> Analysis | None:
+async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ...], kit: Kit) -> Analysis | None:
     """Compare the responses; a judge that fails leaves the run without an analysis, not without an answer."""
     chair, allowance = plan.judge, Allowance(BILLED_AT_MOST)
+
+    async def compare(chair: Chair) -> Analysis:
+        return await _compare(Asking(run, chair, prompt, responses, allowance, kit))
+
     try:
         analysis = await ask_or_fallback(
-            run, "judge", chair, lambda chair: _compare(run, chair, prompt, responses, allowance), allowance
+            run,
+            "judge",
+            chair,
+            lambda chair: _compare(Asking(run, chair, prompt, responses, allowance, kit)),
+            allowance,
         )
     except CallError as exc:
         run.emit(Warned(f"There is no analysis: {exc}"))
@@ -57,12 +71,12 @@ async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ..
     return analysis
 
 
-async def _compare(
-    run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...], allowance: Allowance
-) -> Analysis:
-    if chair.is_tiny:
-        return await _field_by_field(run, chair, prompt, responses, first_round=1)
-    return await _in_one_call(Asking(run, chair, prompt, responses, allowance))
+async def _compare(asking: Asking) -> Analysis:
+    if asking.chair.is_tiny:
+        return await _field_by_field(asking.run, asking.chair, asking.prompt, asking.responses, first_round=1)
+    if asking.run.settings.judge_tools:
+        await asking.research()
+    return await _in_one_call(asking)
 
 
 async def _in_one_call(asking: Asking) -> Analysis:
@@ -93,11 +107,19 @@ class Asking:
     """One judge's attempts at one run: the level of JSON, the round, and what may have been billed."""
 
     def __init__(
-        self, run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...], allowance: Allowance
+        self,
+        run: Run,
+        chair: Chair,
+        prompt: str,
+        responses: tuple[Response, ...],
+        allowance: Allowance,
+        kit: Kit,
     ) -> None:
         self.run, self.chair = run, chair
         self.prompt, self.responses = prompt, responses
         self.round, self.was_billed = 0, False
+        self._kit = kit
+        self._looked_up: list[Message] = []
         self._allowance = allowance
         self._texts = {response.label: response.content for response in responses}
         self._place = (chair.endpoint.base_url, chair.slug)
@@ -119,7 +141,25 @@ class Asking:
 
     def _messages(self) -> list[dict[str, Any]]:
         rubric = self.run.settings.rubric
-        return judge_messages(self.prompt, self._texts, rubric=rubric, shape=self._level > 0)
+        asked = judge_messages(self.prompt, self._texts, rubric=rubric, shape=self._level > 0)
+        return [*asked, *map(dict, self._looked_up)]
+
+    async def research(self) -> None:
+        """Let the judge look up what the responses disagree on, before it writes; these steps have their own limit."""
+        bag = self._kit.bag(self.chair, "judge", "\n".join((self.prompt, *self._texts.values())))
+        if not bag:
+            return
+        told = {"role": "user", "content": LOOK_UP}
+        asked = judge_messages(self.prompt, self._texts, rubric=self.run.settings.rubric)
+        question = replace(
+            self._question, messages=(*asked, told), response_format=None, allowance=Allowance(), version=TOOLS_VERSION
+        )
+        talk = await research(self.run, self.chair, question, bag)
+        self.round += len(talk.calls)
+        if talk.outcome:
+            talk.messages.append({"role": "assistant", "content": talk.outcome.text})
+        self._looked_up = [*talk.messages[len(asked) :], {"role": "user", "content": REPORT}]
+        self._question = replace(self._question, messages=self._messages())
 
     def _format(self) -> dict[str, Any] | None:
         match LEVELS[self._level]:

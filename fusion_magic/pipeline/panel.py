@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from .. import prompts_small
+from ..attachments import Attachment, message_parts
 from ..errors import CallError
-from ..events import SeatAnswered, SeatFailed
-from ..prompts import PANEL_VERSION, panel_messages
+from ..events import SeatAnswered, SeatFailed, Warned
+from ..prompts import PANEL_VERSION, TOOLS_VERSION, USE_TOOLS, panel_messages
 from ..results import FailedModel, Response, Source
-from .calls import Outcome, Question, Run, ask, ask_or_fallback
+from .calls import Outcome, Question, Run, ask_or_fallback
+from .kit import Kit
 from .plan import Chair, Plan
+from .tool_loop import Bag, Talk, converse
 
 
 class Skips:
@@ -59,14 +64,31 @@ class Quorum:
             self.reached.set()
 
 
-async def ask_panel(run: Run, plan: Plan, prompt: str, skips: Skips) -> tuple[Response, ...]:
+@dataclass(frozen=True, slots=True)
+class Briefing:
+    """What every seat is given: the prompt with what goes along, and the tools of the run."""
+
+    prompt: str
+    kit: Kit
+    attachments: tuple[Attachment, ...] = ()
+
+    def content(self, chair: Chair) -> Any:
+        """The user's message in the form that the chair's model takes."""
+        return message_parts(self.prompt, self.attachments, chair.inputs)[0]
+
+    def bag(self, chair: Chair) -> Bag:
+        """The chair's tools."""
+        return self.kit.bag(chair, chair.seat.label, self.prompt)
+
+
+async def ask_panel(run: Run, plan: Plan, briefing: Briefing, skips: Skips) -> tuple[Response, ...]:
     """Ask every seat; returns the answers in seat order, perhaps none.
 
     With a quorum of K the seats that have not answered `grace` seconds after the K-th answer are left behind.
     """
     quorum = Quorum(len(plan.seats), plan.settings.quorum)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_seat(run, chair, prompt, quorum, skips)) for chair in plan.seats]
+        tasks = [group.create_task(_seat(run, chair, briefing, quorum, skips)) for chair in plan.seats]
         await quorum.reached.wait()
         _, late = await asyncio.wait(tasks, timeout=plan.settings.grace)
         quorum.left_behind = bool(late)
@@ -76,11 +98,13 @@ async def ask_panel(run: Run, plan: Plan, prompt: str, skips: Skips) -> tuple[Re
     return tuple(answer for _, answer in sorted(quorum.answers.items()))
 
 
-async def _seat(run: Run, chair: Chair, prompt: str, quorum: Quorum, skips: Skips) -> None:
+async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skips: Skips) -> None:
     drafts: list[str] = []
 
     async def answer(chair: Chair) -> Response:
-        return _response(chair, await _ask(run, chair, prompt, drafts))
+        bag = briefing.bag(chair)
+        outcome, talk = await converse(run, chair, _question(run, chair, briefing, bag, drafts), bag)
+        return _response(run, chair, briefing.kit, outcome, talk)
 
     try:
         with skips.may_interrupt(chair.seat.label):
@@ -100,33 +124,42 @@ async def _seat(run: Run, chair: Chair, prompt: str, quorum: Quorum, skips: Skip
     quorum.seat_ended(response)
 
 
-async def _ask(run: Run, chair: Chair, prompt: str, drafts: list[str]) -> Outcome:
+def _question(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: list[str]) -> Question:
     seat, settings, small = chair.seat, run.settings, chair.is_tiny
-    question = Question(
+    system = (seat.system, settings.system, USE_TOOLS if bag else None)
+    return Question(
         stage="panel",
         label=seat.label,
-        messages=panel_messages(prompt, seat.system, settings.system),
-        version=prompts_small.PANEL_VERSION if small else PANEL_VERSION,
+        messages=panel_messages(briefing.content(chair), *system),
+        version=prompts_small.PANEL_VERSION if small else TOOLS_VERSION if bag else PANEL_VERSION,
         extra=prompts_small.SAMPLING["panel"] if small else {},
         temperature=settings.temperature if seat.temperature is None else seat.temperature,
         drafts=drafts,
     )
-    return await ask(run, chair, question)
 
 
-def _response(chair: Chair, outcome: Outcome) -> Response:
-    call, label = outcome.call, chair.seat.label
+def _response(run: Run, chair: Chair, kit: Kit, outcome: Outcome, talk: Talk) -> Response:
+    label, text = chair.seat.label, outcome.text.strip()
+    usage, cost, duration = talk.spent()
     return Response(
         label=label,
         model=chair.model,
-        served_model=call.served_model,
-        content=outcome.text.strip(),
+        served_model=outcome.call.served_model,
+        content=text,
         reasoning=outcome.reasoning,
-        sources=tuple(Source(url=source.url, title=source.title, labels=(label,)) for source in outcome.sources),
-        usage=call.usage,
-        cost=call.cost,
-        duration=call.duration,
+        sources=_permitted(run, kit, label, talk.sources(text)),
+        usage=usage,
+        cost=cost,
+        duration=duration,
     )
+
+
+def _permitted(run: Run, kit: Kit, label: str, sources: tuple[Source, ...]) -> tuple[Source, ...]:
+    """The sources of sites that the run allows: a server may not keep to the lists it was given."""
+    kept = tuple(source for source in sources if kit.permits(source.url))
+    if len(kept) < len(sources):
+        run.emit(Warned(f"{label}: {len(sources) - len(kept)} pages of sites that are not allowed were cited."))
+    return tuple(source.model_copy(update={"labels": (label,)}) for source in kept)
 
 
 def _lose(run: Run, chair: Chair, error: str, status: int | None, text: str, *, skipped: bool = False) -> None:

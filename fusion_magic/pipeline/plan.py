@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from .. import prompts_small
 from ..errors import SettingsError, UnknownModel
@@ -32,6 +33,8 @@ class Chair:
     price: Price = UNKNOWN
     fallback: Chair | None = None
     canonical: str = ""
+    takes_tools: bool | None = None  # None where the catalogue does not say
+    inputs: frozenset[str] | None = None  # what it reads, as in a catalogue
 
     @property
     def model(self) -> str:
@@ -118,12 +121,21 @@ def _seat(
         listed = (entries or {}).get(seat.model)
         price = FREE if endpoint.costs_nothing else listed.price if listed else UNKNOWN
         spare = seat.model_copy(update={"model": seat.fallback, "fallback": None}) if seat.fallback else None
-        canonical = listed.canonical if listed else ""
-        return Chair(seat, slug, endpoint, price, chair(spare) if spare else None, canonical)
+        made = Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
+        return replace(made, **_abilities(made, listed))
 
     seats = tuple(chair(seat) for seat in panel.models)
     plan = Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer))
     return replace(plan, warnings=(*kinship(panel), *_told(plan), *_unused(plan)))
+
+
+def _abilities(chair: Chair, listed: ModelInfo | None) -> dict[str, Any]:
+    if chair.is_tiny:
+        return {"takes_tools": False, "inputs": frozenset({"text"})}
+    if listed is None:
+        return {}
+    takes_tools = None if listed.parameters is None else "tools" in listed.parameters
+    return {"canonical": listed.canonical, "takes_tools": takes_tools, "inputs": listed.inputs}
 
 
 def kinship(panel: Panel) -> Iterator[str]:

@@ -6,11 +6,12 @@ import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 
+from ..attachments import message_parts, names_for_others, told
 from ..errors import CallError, PanelFailed, SettingsError
 from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
 from ..providers import Providers
@@ -18,7 +19,9 @@ from ..results import FusionResult, Status
 from ..settings import Settings
 from .calls import Run
 from .judge import judge
-from .panel import Skips, ask_panel
+from .kit import Kit, open_kit
+from .material import Material
+from .panel import Briefing, Skips, ask_panel
 from .plan import Plan, prepare
 from .synthesis import check_schema, synthesize
 
@@ -33,6 +36,7 @@ class FusionRequest:
     schema: type[BaseModel] | None = None
     parent: str | None = None
     notes: tuple[str, ...] = ()
+    material: Material = field(default_factory=Material)
     before_calls: Callable[[], Awaitable[None]] | None = None
 
 
@@ -86,43 +90,47 @@ async def run(
         raise SettingsError("The prompt is empty; write it below the %%fusion line.")
     if request.schema is not None:
         check_schema(request.schema)
-    plan = await prepare(
-        request.settings,
-        providers,
-        default_panel=request.default_panel,
-        notify=_from_any_thread(lambda text: tell(Notice(text))),
-    )
-    begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic())
-    _tell_plan(begun, plan, request)
-    try:
-        if request.before_calls is not None:
-            await request.before_calls()
-        status, error = await _stages(begun, plan, request, skips or Skips())
-    except asyncio.CancelledError:
-        tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
-        raise
+    notify = _from_any_thread(lambda text: tell(Notice(text)))
+    plan = await prepare(request.settings, providers, default_panel=request.default_panel, notify=notify)
+    async with open_kit(plan, request.material, notify) as kit:
+        begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic())
+        _tell_plan(begun, plan, kit, request)
+        try:
+            if request.before_calls is not None:
+                await request.before_calls()
+            status, error = await _stages(begun, plan, kit, request, skips or Skips())
+        except asyncio.CancelledError:
+            tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
+            raise
     tell(RunEnded(status, begun.now(), error))
-    result = state.result()
-    if not result.responses and status != "cancelled":
+    return _checked(state.result())
+
+
+def _checked(result: FusionResult) -> FusionResult:
+    """The result. Raises PanelFailed, with the reasons, if nobody answered and nobody stopped it."""
+    if not result.responses and result.status != "cancelled":
         reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
         raise PanelFailed(f"No panelist answered. {reasons}", result)
     return result
 
 
-def _tell_plan(run: Run, plan: Plan, request: FusionRequest) -> None:
+def _tell_plan(run: Run, plan: Plan, kit: Kit, request: FusionRequest) -> None:
     run.emit(RunStarted(run.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
-    for text in (*request.notes, *plan.warnings):
+    saw = {chair.seat.label: message_parts("", request.material.attachments, chair.inputs)[1] for chair in plan.seats}
+    for text in (*request.notes, *plan.warnings, *kit.told, *told(saw)):
         run.emit(Warned(text))
 
 
-async def _stages(run: Run, plan: Plan, request: FusionRequest, skips: Skips) -> tuple[Status, str | None]:
-    responses = await ask_panel(run, plan, request.prompt, skips)
+async def _stages(run: Run, plan: Plan, kit: Kit, request: FusionRequest, skips: Skips) -> tuple[Status, str | None]:
+    attached = request.material.attachments
+    responses = await ask_panel(run, plan, Briefing(request.prompt, kit, attached), skips)
     if not responses:
         all_skipped = skips.labels >= {chair.seat.label for chair in plan.seats}
         return ("cancelled", "Every seat was skipped.") if all_skipped else ("error", "No panelist answered.")
-    analysis = await judge(run, plan, request.prompt, responses)
+    question = "\n\n".join(filter(None, (request.prompt, names_for_others(attached))))
+    analysis = await judge(run, plan, question, responses, kit)
     try:
-        await synthesize(run, plan, request.prompt, responses, analysis, request.schema)
+        await synthesize(run, plan, question, responses, analysis, request.schema)
     except CallError as exc:
         return "error", f"There is no fused answer: {exc} The responses are kept."
     return "ok", None

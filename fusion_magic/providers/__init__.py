@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import SecretStr
 
@@ -20,7 +20,10 @@ Notify = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """One call as a provider needs to know it."""
+    """One call as a provider needs to know it.
+
+    `tools` are in the wire's form; `steps` is how many steps of its own server tools a server may take.
+    """
 
     endpoint: Endpoint
     model: str
@@ -36,6 +39,9 @@ class ChatRequest:
     connect_timeout: float = 10.0
     session: str = ""
     key: SecretStr | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    tool_choice: Literal["none"] | None = None
+    steps: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
@@ -54,8 +60,20 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerUse:
+    """A tool that the server ran itself, and what the model read of it."""
+
+    tool: str
+    arguments: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of an answer; the last one has `finish`, or usage alone after it."""
+    """A piece of an answer; the last one has `finish`, or usage alone after it.
+
+    `echo` is what the model's message must also have when its tool calls are answered: its own reasoning, signed.
+    """
 
     text: str = ""
     reasoning: str = ""
@@ -66,6 +84,8 @@ class Chunk:
     cost: float | None = None
     sources: tuple[Source, ...] = ()
     tool_calls: tuple[ToolCall, ...] = ()
+    server_uses: tuple[ServerUse, ...] = ()
+    echo: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +126,8 @@ class Providers:
         self._client = client
         # The way of asking for JSON that worked, by address and model; see pipeline/judge.py.
         self.json_levels: dict[tuple[str, str], int] = {}
+        # Models that have refused tools, by address and model; see pipeline/tool_loop.py.
+        self.without_tools: set[tuple[str, str]] = set()
 
     @property
     def client(self) -> Provider:

@@ -18,8 +18,9 @@ from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, St
 from ..keys import find_key, require_sendable
 from ..settings import Endpoint
 from . import ChatRequest, Chunk, ModelInfo
+from .json_values import as_list, as_object, as_text
 from .refusals import refusal, stream_refusal
-from .wire import ChunkReader, as_list, as_object, as_text, error_in, model_info
+from .wire import ChunkReader, error_in, model_info
 
 # Kept-alive connections: httpx looks at every idle one for each request, so a large pool is slower.
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -183,6 +184,8 @@ def body_of(request: ChatRequest) -> dict[str, Any]:
         "response_format": request.response_format,
     }
     body |= {name: value for name, value in optional.items() if value is not None}
+    if request.tools:
+        body |= {"tools": list(request.tools)} | ({"tool_choice": request.tool_choice} if request.tool_choice else {})
     if request.endpoint.is_openrouter:
         body |= _openrouter_body(request)
     else:
@@ -200,6 +203,9 @@ def _openrouter_body(request: ChatRequest) -> dict[str, Any]:
         body["reasoning"] = {"effort": request.effort}
     if request.private:
         body["provider"] = {"data_collection": "deny", "zdr": True}
+    if request.steps and any(str(tool["type"]).startswith("openrouter:") for tool in request.tools):
+        # After these steps OpenRouter makes one turn without tools, so that the answer is text.
+        body["stop_server_tools_when"] = [{"type": "step_count_is", "step_count": request.steps}]
     if request.session:
         body["session_id"] = request.session
     return body

@@ -24,7 +24,7 @@ from ..errors import (
 from ..keys import redact
 from ..settings import Endpoint
 from . import ChatRequest
-from .wire import as_list, as_object
+from .json_values import as_list, as_object
 
 OVERFLOW = re.compile(
     r"context[_ ](length|size|window)|maximum context|exceed_context_size|prompt is too long|token_limit_exceeded"

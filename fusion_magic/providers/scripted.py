@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import pairwise
@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from ..errors import CallError, StreamBroken
 from ..results import Source, Usage
-from . import ChatRequest, Chunk
+from . import ChatRequest, Chunk, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Line:
         cost: US dollars, or None.
         served: the model the server says it used; the requested one if None.
         sources: pages it cites.
+        tools: calls of tools it asks for instead of ending, as (name, arguments).
     """
 
     text: str | Mapping[str, Any] = ""
@@ -51,6 +52,7 @@ class Line:
     cost: float | None = 0.0
     served: str | None = None
     sources: tuple[Source, ...] = ()
+    tools: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
 
     def written(self) -> str:
         return self.text if isinstance(self.text, str) else json.dumps(self.text)
@@ -97,7 +99,14 @@ class Script:
             raise copy.copy(line.error)
         if line.finish is None:
             raise StreamBroken(f"{request.name}: the stream ended before the answer did.", retryable=True)
-        yield Chunk(finish=line.finish, usage=line.usage, cost=line.cost, served=served, sources=line.sources)
+        yield Chunk(
+            finish="tool_calls" if line.tools else line.finish,
+            usage=line.usage,
+            cost=line.cost,
+            served=served,
+            sources=line.sources,
+            tool_calls=tuple(_tool_calls(line)),
+        )
 
     def _line(self, request: ChatRequest) -> Line:
         for key, answer in self._answers.items():
@@ -123,6 +132,11 @@ def _as_line(scripted: Scripted) -> Line:
     return Line(error=scripted) if isinstance(scripted, CallError) else Line(scripted)
 
 
+def _tool_calls(line: Line) -> Iterator[ToolCall]:
+    for number, (name, arguments) in enumerate(line.tools, 1):
+        yield ToolCall(f"call_{number}", name, arguments if isinstance(arguments, str) else json.dumps(arguments))
+
+
 def _cut(text: str, pieces: int) -> list[str]:
     cuts = [len(text) * k // max(1, pieces) for k in range(max(1, pieces) + 1)]
     return [text[start:end] for start, end in pairwise(cuts) if end > start]
@@ -134,8 +148,8 @@ def scripted(answers: Mapping[str, Answer]) -> Script:
     Args:
         answers: what each model says. A key is a model as in a panel, with wildcards ("*/gpt-5.5", "*"), or a
             stage ("panel", "judge", "synthesis"); the first that fits answers. A value is a text, a mapping
-            (written as JSON), a `Line` with timings and faults, a `CallError` to raise, a list of these taken
-            one after the other (the last repeats), or a function of the ChatRequest that returns one.
+            (written as JSON), a `Line` with timings, faults and calls of tools, a `CallError` to raise, a list of
+            these taken one after the other (the last repeats), or a function of the ChatRequest that returns one.
 
     Returns:
         The script; its `requests` are the calls it was asked.

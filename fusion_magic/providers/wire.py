@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 from ..prices import FREE, UNKNOWN, amount, price_from_catalogue
 from ..results import Source, Usage
 from ..settings import Endpoint
-from . import Chunk, ModelInfo, ToolCall
+from . import Chunk, ModelInfo, ServerUse
+from .joiners import CharacterJoiner, DetailsJoiner, ThinkSplitter, ToolCallJoiner
+from .json_values import as_count, as_list, as_object, as_text
 
-OPEN, CLOSE = "<think>", "</think>"
+QUOTE = 400  # characters kept of a cited passage
 # Words outside OpenAI's vocabulary, with who says them.
 FINISHES = {
     "abort": "error",  # vLLM and SGLang, of an answer that is not whole
@@ -23,135 +24,6 @@ FINISHES = {
     "eos": "stop",  # Together
     "eos_token": "stop",  # older text-generation-inference
 }
-
-
-def as_object(value: object) -> dict[str, Any]:
-    """A JSON object; anything else counts as an empty one."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def as_list(value: object) -> list[Any]:
-    """A JSON array; anything else counts as an empty one."""
-    return cast("list[Any]", value) if isinstance(value, list) else []
-
-
-def as_text(value: object) -> str:
-    """A JSON string without halves of characters; anything else counts as an empty one."""
-    return _whole(value) if isinstance(value, str) else ""
-
-
-def as_count(value: object) -> int:
-    """A number of tokens; anything else counts as 0."""
-    return int(value) if isinstance(value, int | float) and math.isfinite(value) and value > 0 else 0
-
-
-def _whole(text: str) -> str:
-    """`text` with surrogate pairs joined and lone ones replaced: they can be neither sent nor saved."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text
-
-
-class CharacterJoiner:
-    r"""Joins a character that a server cut into two chunks, as "\ud83e" and "\udd8a"."""
-
-    def __init__(self) -> None:
-        self._half = ""
-
-    def feed(self, piece: str) -> str:
-        """The characters that are whole by now."""
-        piece, self._half = self._half + piece, ""
-        if piece and "\ud800" <= piece[-1] <= "\udbff":
-            piece, self._half = piece[:-1], piece[-1]
-        return _whole(piece)
-
-    def flush(self) -> str:
-        """What is left of a character whose other half never came."""
-        half, self._half = self._half, ""
-        return _whole(half)
-
-
-class ThinkSplitter:
-    """Keeps a leading <think>…</think> apart from the text, however the stream cuts it."""
-
-    def __init__(self) -> None:
-        self._state = "start"
-        self._held = ""
-
-    def feed(self, piece: str) -> tuple[str, str]:
-        """(text, reasoning) that are certain by now."""
-        if self._state == "text" or not piece:
-            return piece, ""
-        if self._state == "after":
-            return self._begin(piece), ""
-        self._held += piece
-        return self._decide()
-
-    def _decide(self) -> tuple[str, str]:
-        if self._state == "start":
-            begun = self._held.lstrip()
-            if len(begun) < len(OPEN) and OPEN.startswith(begun):
-                return "", ""
-            if not begun.startswith(OPEN):
-                return self._release(), ""
-            self._state, self._held = "thinking", begun.removeprefix(OPEN)
-        before, found, after = self._held.partition(CLOSE)
-        if found:
-            self._state, self._held = "after", ""
-            return self._begin(after), before
-        # The last characters may be the beginning of the closing tag.
-        sure = max(len(self._held) - len(CLOSE) + 1, 0)
-        reasoning, self._held = self._held[:sure], self._held[sure:]
-        return "", reasoning
-
-    def _begin(self, piece: str) -> str:
-        """The text after the thought, without the line breaks between the two."""
-        text = piece.lstrip("\n")
-        if text:
-            self._state = "text"
-        return text
-
-    def _release(self) -> str:
-        self._state, held, self._held = "text", self._held, ""
-        return held
-
-    def flush(self) -> tuple[str, str]:
-        """What is still held when the stream ends: text, or the rest of an unclosed thought."""
-        thinking, held = self._state == "thinking", self._release()
-        return ("", held) if thinking else (held, "")
-
-
-class ToolCallJoiner:
-    """Puts tool calls together from their deltas."""
-
-    def __init__(self) -> None:
-        self._calls: list[dict[str, str]] = []
-        self._by_index: dict[int, dict[str, str]] = {}
-
-    def feed(self, deltas: list[Any]) -> None:
-        """Take in the `tool_calls` of one delta."""
-        for position, delta in enumerate(map(as_object, deltas)):
-            index, given = delta.get("index"), as_text(delta.get("id"))
-            call = self._call(index if isinstance(index, int) else position, given)
-            function = as_object(delta.get("function"))
-            call["id"] = call["id"] or given
-            call["name"] = call["name"] or as_text(function.get("name"))
-            arguments = function.get("arguments")
-            call["arguments"] += json.dumps(arguments) if isinstance(arguments, dict) else as_text(arguments)
-
-    def _call(self, index: int, given: str) -> dict[str, str]:
-        known = self._by_index.get(index)
-        # Some servers give every call the index 0, or none: a new id begins a new call.
-        if known is None or (given and known["id"] and given != known["id"]):
-            known = self._by_index[index] = {"id": "", "name": "", "arguments": ""}
-            self._calls.append(known)
-        return known
-
-    def calls(self) -> tuple[ToolCall, ...]:
-        """The calls so far, in the order they began."""
-        return tuple(ToolCall(**call) for call in self._calls)
 
 
 class ChunkReader:
@@ -167,7 +39,8 @@ class ChunkReader:
         self.broken_off = False
         self._split = ThinkSplitter()
         self._text, self._thought = CharacterJoiner(), CharacterJoiner()
-        self._tools = ToolCallJoiner()
+        self._tools, self._details = ToolCallJoiner(), DetailsJoiner()
+        self._reasoning_content = ""  # DeepSeek's models refuse a tool's result without it
 
     def read(self, data: dict[str, Any]) -> Chunk | None:
         """The chunk in a `chat.completion.chunk` or a whole `chat.completion`, or None if it brings nothing."""
@@ -180,6 +53,9 @@ class ChunkReader:
     def _chunk(self, data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> Chunk:
         finish = None if self.finished else _finish(choice.get("finish_reason"))
         self._tools.feed(as_list(delta.get("tool_calls")))
+        details = as_list(delta.get("reasoning_details"))
+        self._details.feed(details)
+        self._reasoning_content += as_text(delta.get("reasoning_content"))
         text, thought = self._split.feed(self._text.feed(_text(delta)))
         reasoning = self._thought.feed(_reasoning(delta)) + thought
         if finish:
@@ -197,7 +73,15 @@ class ChunkReader:
             cost=_cost(data),
             sources=_sources(as_list(delta.get("annotations"))),
             tool_calls=self._tools.calls() if finish else (),
+            server_uses=_server_uses(details),
+            echo=self._echo() if finish else {},
         )
+
+    def _echo(self) -> Mapping[str, Any]:
+        """Fields that the model's message must have when its tool calls are answered."""
+        if details := self._details.details():
+            return {"reasoning_details": details}
+        return {"reasoning_content": self._reasoning_content} if self._reasoning_content else {}
 
 
 def error_in(data: dict[str, Any]) -> object:
@@ -269,9 +153,23 @@ def _sources(annotations: list[Any]) -> tuple[Source, ...]:
     """Citations, nested as OpenRouter sends them or flat; only web addresses are links."""
     items = map(as_object, annotations)
     cited = [as_object(item.get("url_citation")) or item for item in items]
-    found = ((as_text(item.get("url")), as_text(item.get("title"))) for item in cited)
     return tuple(
-        Source(url=url, title=title) for url, title in found if url.lower().startswith(("http://", "https://"))
+        Source(url=url, title=as_text(item.get("title")), quotes=_quotes(as_text(item.get("content"))))
+        for item in cited
+        if (url := as_text(item.get("url"))).lower().startswith(("http://", "https://"))
+    )
+
+
+def _quotes(content: str) -> tuple[str, ...]:
+    return (content[:QUOTE],) if content.strip() else ()
+
+
+def _server_uses(details: list[Any]) -> tuple[ServerUse, ...]:
+    """Tools that OpenRouter ran, as it records them among the reasoning."""
+    records = (detail for detail in map(as_object, details) if detail.get("type") == "reasoning.server_tool_call")
+    return tuple(
+        ServerUse(as_text(record.get("tool_name")), as_text(record.get("arguments")), as_text(record.get("result")))
+        for record in records
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from fusion_magic.events import CallStarted, Event, PlannedCall, RunStarted
 from fusion_magic.jupyter.live import LiveView
-from fusion_magic.jupyter.live.cards import REASONING_AT_MOST
+from fusion_magic.jupyter.live.card import REASONING_AT_MOST
 
 comm = pytest.importorskip("comm", reason="comms of their own came with ipywidgets 8")
 

@@ -23,7 +23,7 @@ from fusion_magic.events import (
     SeatFailed,
     Warned,
 )
-from fusion_magic.jupyter.live.cards import REASONING_AT_MOST
+from fusion_magic.jupyter.live.card import REASONING_AT_MOST
 from fusion_magic.results import Analysis, Call, Contradiction, FailedModel, Response, Stance, Usage
 
 from .live_page import ASKED, PLAN, STARTED, Page, opened

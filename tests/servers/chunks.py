@@ -154,6 +154,8 @@ def citations_of(reply: Reply) -> list[Json]:
 
 def deltas_of(reply: Reply) -> Iterator[tuple[Json, bool]]:
     """The deltas that carry the reply, in order, and whether each is one of content."""
+    if reply.details:
+        yield {"content": "", "reasoning_details": list(reply.details)}, False
     for part in cut(reply.reasoning, None):
         if reply.reasoning_key == "reasoning_content":
             yield {"reasoning_content": part}, False

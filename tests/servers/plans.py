@@ -178,8 +178,8 @@ def _body(reply: Reply, asked: Asked, error: Json | None = None) -> Plan:
     message |= {} if reply.local else {"refusal": None}
     if reply.reasoning:
         message[reply.reasoning_key] = reply.reasoning
-    if reply.reasoning and reply.reasoning_key == "reasoning":
-        message["reasoning_details"] = details_of(reply.reasoning)
+    if reply.details or (reply.reasoning and reply.reasoning_key == "reasoning"):
+        message["reasoning_details"] = [*reply.details, *details_of(reply.reasoning)]
     if reply.annotations:
         message["annotations"] = citations_of(reply)
     if reply.tool_calls:

@@ -35,6 +35,8 @@ class Reply:
     """url_citation objects: {"url", "title", "content", "start_index", "end_index"}."""
     tool_calls: Sequence[tuple[str, str, str]] = ()
     """(id, function name, arguments as JSON text)."""
+    details: Sequence[Json] = ()
+    """reasoning_details of a first delta: signed or encrypted thoughts, records of server tools."""
     comments: bool = False
     comment_every: float = 0.25
     unknown_fields: bool = False

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 from ...characters import escape, plain
 from ...events import (
@@ -24,126 +24,19 @@ from ...events import (
     RunStarted,
     SeatAnswered,
     SeatFailed,
+    ToolEnded,
+    ToolStarted,
     Warned,
 )
 from ...prices import Price
 from ...results import Analysis, Call, Stage, Usage, dollars
 from ..markup import to_html
 from ..static.words import Row, findings
-from .blocks import Text
+from .card import NAME_AT_MOST, Card, short
 
-State = Literal["queued", "thinking", "writing", "waiting", "done", "failed", "skipped", "stopped"]
 NAMES = {"judge": "Judge", "synthesis": "Answer"}
-REASONING_AT_MOST = 8_000  # the last ones
-NAME_AT_MOST, SENTENCE_AT_MOST, WARNINGS_AT_MOST = 300, 1_000, 20  # a name or an error may be hostile too
-CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English, until the server reports tokens
+WARNINGS_AT_MOST = 20
 FIGURES_EVERY = 1.0  # seconds between two estimates; faster ones can't be read
-
-
-@dataclass(slots=True)
-class Card:
-    """A seat, the judge or the synthesizer: its state, its text, and what the page was last told of it."""
-
-    name: str
-    stage: Stage
-    model: str
-    price: str
-    state: State = "queued"
-    note: str = ""
-    attempt: int = 0  # counts the texts: another one takes the place of the last
-    text: Text = field(default_factory=Text)
-    reasoning: str = ""
-    call: Call | None = None
-    told: dict[str, Any] = field(default_factory=dict[str, Any])
-    _figures: str = ""
-    _asked_at: float = 0.0
-    _first_at: float | None = None
-    _characters: int = 0
-    _thoughts: str = ""
-
-    @property
-    def is_going(self) -> bool:
-        return self.state in ("queued", "thinking", "writing", "waiting")
-
-    def start(self, model: str) -> None:
-        """A call is sent, perhaps again or to the fallback: what the one before had written goes."""
-        if self.attempt:
-            self.text, self.reasoning, self._thoughts = Text(), "", ""
-        self.attempt += 1
-        self.model, self.state, self.note, self.call = model, "thinking", "", None
-        self._asked_at, self._first_at, self._characters, self._figures = time.monotonic(), None, 0, ""
-
-    def write(self, text: str, reasoning: str) -> None:
-        """Take in what the model sends."""
-        if self._first_at is None:
-            self._first_at = time.monotonic()
-        self._characters += len(text) + len(reasoning)
-        self.state = "writing" if text else self.state
-        if text and self.stage != "judge":  # its JSON is for us; readers get the analysis
-            self.text.add(text)
-        self._thoughts = (self._thoughts + reasoning)[-REASONING_AT_MOST:]
-
-    def settle(self, state: State, note: str = "") -> None:
-        """The card has come to its end, unless another call follows."""
-        self.state, self.note = state, note
-        self.text.end()
-
-    def lose(self, state: State, why: str) -> None:
-        """It ends without an answer; only a failure needs a reason."""
-        self.settle(state, why if state == "failed" else "")
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the call that goes on, estimated; what has ended is counted elsewhere."""
-        return self._characters // CHARACTERS_PER_TOKEN if self.is_going and not self.call else 0
-
-    def refresh_figures(self) -> None:
-        """Work out times and speed anew: estimated while it writes, the server's own once it has ended."""
-        if self.call:
-            self._figures = _ended_figures(self.call)
-        elif self._first_at is not None:
-            passed = time.monotonic() - self._first_at
-            speed = f" · ≈ {self.tokens / passed:.0f} tokens/s" if passed >= 1 and self.tokens else ""
-            self._figures = f"first token {self._first_at - self._asked_at:.1f} s{speed}"
-
-    def facts(self) -> dict[str, Any]:
-        """All but the texts."""
-        return {
-            "name": self.name,
-            "stage": self.stage,
-            "model": _short(self.model, NAME_AT_MOST),
-            "price": _short(self.price, NAME_AT_MOST),
-            "state": self.state,
-            "note": _short(self.note),
-            "figures": self._figures,
-            "attempt": self.attempt,
-        }
-
-    def news(self) -> dict[str, Any]:
-        """What the page lacks."""
-        facts = self.facts()
-        changed = {name: value for name, value in facts.items() if self.told.get(name) != value}
-        self.told = facts
-        thought, self._thoughts = plain(self._thoughts), ""
-        self.reasoning = (self.reasoning + thought)[-REASONING_AT_MOST:]
-        return {**changed, **self.text.take(), **({"thought": thought} if thought else {})}
-
-    def whole(self) -> dict[str, Any]:
-        """All that the page shows."""
-        told = self.told or self.facts()
-        return {**told, "blocks": list(self.text.html), "rest": self.text.rest, "thought": self.reasoning}
-
-
-def _ended_figures(call: Call) -> str:
-    if call.error and call.ttft is None:
-        return ""
-    first = "" if call.ttft is None else f"first token {call.ttft:.1f} s"
-    tokens = call.usage.completion_tokens if call.usage else 0
-    writing = call.duration - (call.ttft or 0)
-    speed = f"{tokens / writing:.0f} tokens/s" if tokens and writing > 0.05 else ""
-    cost = "not priced" if call.cost is None else dollars(call.cost)
-    parts = [first, speed, f"{tokens:,} tokens" if tokens else "", cost, f"{call.duration:.1f} s"]
-    return " · ".join(filter(None, parts))
 
 
 @dataclass(slots=True)
@@ -180,6 +73,10 @@ class Board:
                 card.state, card.note = "waiting", f"Again in {event.wait:.1f} s: {event.error}"
             case CallEnded():
                 self._end_call(event.call)
+            case ToolStarted():
+                self._card(event.stage, event.label).use_tool(event)
+            case ToolEnded():
+                self._card(event.use.stage, event.use.label).end_tool(event.use)
             case SeatAnswered():
                 self._card("panel", event.response.label).settle("done")
             case SeatFailed():
@@ -209,11 +106,8 @@ class Board:
         return self.cards[label or stage]
 
     def _end_call(self, call: Call) -> None:
-        card = self._card(call.stage, call.label)
-        card.call = call
+        self._card(call.stage, call.label).end_call(call)
         self.calls.append(call)
-        if call.error:
-            card.lose("stopped" if call.error == "Cancelled." else "failed", call.error)
 
     def _give_up_judge(self, stage: Stage) -> None:
         """A judge that wrote nothing readable ends without an event of its own."""
@@ -251,17 +145,17 @@ class Board:
     def _facts(self) -> dict[str, Any]:
         return {
             "title": self._title(),
-            "panel": _short(self._panel(), NAME_AT_MOST),
+            "panel": short(self._panel(), NAME_AT_MOST),
             "totals": self._totals(),
-            "notice": _short(self.notice),
-            "warnings": [_short(text) for text in self.warnings[:WARNINGS_AT_MOST]],
+            "notice": short(self.notice),
+            "warnings": [short(text) for text in self.warnings[:WARNINGS_AT_MOST]],
             "over": f"{self.ended.duration:.1f} s" if self.ended else "",
         }
 
     def _title(self) -> str:
         """The prompt's first line."""
         prompt = self.started.prompt.lstrip() if self.started else ""
-        return _short(plain(prompt[: 2 * NAME_AT_MOST]).partition("\n")[0], NAME_AT_MOST)
+        return short(plain(prompt[: 2 * NAME_AT_MOST]).partition("\n")[0], NAME_AT_MOST)
 
     def _panel(self) -> str:
         """The panel's name, or how many seats it has."""
@@ -284,10 +178,6 @@ class Board:
             return ""
         partial = any(call.cost is None or call.unreported for call in self.calls)
         return f"{'at least ' if partial else ''}{dollars(sum(priced))}{'' if self.ended else ' so far'}"
-
-
-def _short(text: str, most: int = SENTENCE_AT_MOST) -> str:
-    return plain(text if len(text) <= most else f"{text[:most]} …")
 
 
 def _analysis_html(analysis: Analysis) -> str:

@@ -39,16 +39,17 @@ export default () => {
     draw();
   }
 
-  function foldCard(key, { blocks = [], rest, more, thought, ...facts }, whole) {
+  function foldCard(key, { blocks = [], rest, more, thought, tools, ...facts }, whole) {
     let card = board.cards.get(key);
-    if (!card) board.cards.set(key, (card = { version: 0, blocks: [], rest: "", thought: "" }));
+    if (!card) board.cards.set(key, (card = { version: 0, blocks: [], rest: "", thought: "", tools: new Map() }));
+    for (const [place, use] of Object.entries(tools ?? {})) card.tools.set(place, use);
     if (facts.attempt !== undefined && facts.attempt !== card.attempt) {
       Object.assign(card, { blocks: [], rest: "", thought: "" });
     }
     if (facts.state && facts.state !== card.state && !["queued", "thinking"].includes(facts.state)) {
       said.push(`${facts.name ?? card.name}: ${facts.state}`);
     }
-    if (Object.keys(facts).length) card.version += 1;
+    if (Object.keys(facts).length || tools) card.version += 1;
     Object.assign(card, facts);
     card.blocks.push(...(whole ? blocks.slice(card.blocks.length) : blocks));
     card.rest = rest ?? card.rest + (more ?? "");
@@ -178,6 +179,9 @@ function makeCard(card, skip) {
   const note = make("p", { className: "fm-note" });
   const thought = make("div", { className: "fm-thought", tabIndex: 0, role: "group", ariaLabel: `${who}, reasoning` });
   const thinking = make("details", {}, make("summary", { textContent: "Reasoning" }), thought);
+  const uses = make("ul", { className: "fm-uses", tabIndex: 0, ariaLabel: `${who}, tools` });
+  const used = make("summary");
+  const tools = make("details", { className: "fm-tools", open: true }, used, uses);
   const rest = document.createTextNode("");
   const restBox = make("div", { className: "fm-rest" }, rest);
   const text = make("div", { className: "fm-text", tabIndex: 0, role: "group", ariaLabel: `${who}, text` }, restBox);
@@ -188,10 +192,11 @@ function makeCard(card, skip) {
     make("p", { className: "fm-line" }, state, figures),
     price,
     note,
+    tools,
     thinking,
     text,
   );
-  const scrolled = [text, thought].map(followEnd);
+  const scrolled = [text, thought, uses].map(followEnd);
   let [version, attempt, drawn] = [0, 0, 0];
 
   function draw(card) {
@@ -208,7 +213,21 @@ function makeCard(card, skip) {
     put(figures, card.figures);
     put(price, isOver(card) ? "" : card.price); // then the figures have the cost
     put(note, card.note);
+    drawTools(card.tools);
     if (left) drawSkip(card);
+  }
+
+  function drawTools(calls) {
+    tools.hidden = !calls.size;
+    put(used, `Tools (${calls.size})`);
+    let row = uses.firstElementChild;
+    for (const { what, state, figures } of calls.values()) {
+      row ??= uses.appendChild(make("li", {}, make("span"), make("span", { className: "fm-took" })));
+      row.dataset.use = state;
+      put(row.firstChild, what);
+      put(row.lastChild, { going: "…", failed: `failed: ${figures}` }[state] ?? figures);
+      row = row.nextElementSibling;
+    }
   }
 
   function drawText(card) {

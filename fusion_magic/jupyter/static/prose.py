@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 
-from ...results import FusionResult
+from ...results import FusionResult, Response
 from ..markup import MAX_CHARACTERS, plain, safe_markdown
 from .words import (
     NEXT,
@@ -23,6 +23,7 @@ from .words import (
     notices,
     provenance,
     seat_line,
+    tool_lines,
     totals,
 )
 
@@ -54,12 +55,17 @@ def markdown(result: FusionResult) -> str:
         f"*{title}*" if title else "",
         _closed(answer),
         *_analysis_markdown(result),
-        *(f"**{_line(seat_line(seat))}**\n\n{_closed(_beginning(seat.content))}" for seat in result.responses),
+        *(_response_markdown(result, seat) for seat in result.responses),
         *_lost_markdown(result),
         *(f"- {_line(source.title or source.url)}: `{address(source.url)}`" for source in result.sources),
         _foot_markdown(result),
     ]
     return safe_markdown("\n\n".join(part for part in parts if part))
+
+
+def _response_markdown(result: FusionResult, seat: Response) -> str:
+    tools = "\n".join(f"- {_line(line)}" for line in tool_lines(result, seat.label))
+    return "\n\n".join(filter(None, (f"**{_line(seat_line(seat))}**", tools, _closed(_beginning(seat.content)))))
 
 
 def answer_markdown(result: FusionResult) -> str:
@@ -145,7 +151,8 @@ def _parts(result: FusionResult) -> Iterator[str]:
     yield from answer_of(result)
     yield from _analysis_text(result)
     for seat in result.responses:
-        yield f"{_line(seat_line(seat))}\n{_beginning(seat.content)}"
+        tools = (f"  {_line(line)}" for line in tool_lines(result, seat.label))
+        yield "\n".join((_line(seat_line(seat)), *tools, _beginning(seat.content)))
     for lost in result.failed_models:
         told = (_line(f"{lost.label} · {lost.model} · {fate(lost)}"), _line(lost.error), _beginning(lost.content))
         yield "\n".join(filter(None, told))

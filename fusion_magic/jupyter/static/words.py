@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ...results import Analysis, Call, Contradiction, FailedModel, FusionResult, Response, cost_text, dollars
+from ...results import Analysis, Call, Contradiction, FailedModel, FusionResult, Response, ToolUse, cost_text, dollars
 from ...settings import split_model
 
 DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
+ARGUMENTS = 200  # characters of a tool's arguments
 NEXT = ("_fusion.responses", "_fusion.analysis", "_fusion.calls")  # what to type for the rest
 
 
@@ -37,7 +39,17 @@ def notices(result: FusionResult) -> list[str]:
     """State, warnings and labels that belong above the answer; who served whom stands in the foot."""
     served = set(served_by_another(result))
     warnings = (warning for warning in result.warnings if warning not in served)
-    return [line for line in (headline(result), DEMO if _is_demo(result) else "", *warnings) if line]
+    demo = DEMO if _is_demo(result) else ""
+    return [line for line in (headline(result), demo, one_page(result), *warnings) if line]
+
+
+def one_page(result: FusionResult) -> str:
+    """A sentence where every seat rests on the same page and on no other: their agreement is then one voice."""
+    if len(result.responses) < 2 or len(result.sources) != 1:
+        return ""
+    (page,) = result.sources
+    seats = {response.label for response in result.responses}
+    return f"All seats rest on one page: {page.title or page.url}." if seats == set(page.labels) else ""
 
 
 def needs_a_word(result: FusionResult) -> bool:
@@ -81,6 +93,27 @@ def seat_figures(response: Response) -> str:
 def seat_line(response: Response) -> str:
     """One seat in one line: letter, model, time, tokens, cost."""
     return f"{response.label} · {named(response.model, response.served_model)} · {seat_figures(response)}"
+
+
+def tool_lines(result: FusionResult, label: str) -> list[str]:
+    """The calls of tools of a seat, or of the judge, one line each."""
+    return [_tool_line(use) for use in result.tools if use.label == label]
+
+
+def _tool_line(use: ToolUse) -> str:
+    took = "" if use.duration is None else f"{use.duration:.1f} s"
+    came = f"failed: {use.error}" if use.error else f"{use.size:,} characters"
+    return " · ".join(filter(None, (f"{use.tool} {in_words(use.arguments)[:ARGUMENTS]}".strip(), took, came)))
+
+
+def in_words(arguments: str) -> str:
+    """A tool's arguments without their JSON: the values alone."""
+    try:
+        given = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return arguments
+    values = given.values() if isinstance(given, dict) else [given]
+    return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
 
 
 def fate(lost: FailedModel) -> str:
@@ -139,6 +172,8 @@ def totals(result: FusionResult) -> str:
     """Calls, tokens, cost and time in one line."""
     count, usage = len(result.calls), result.usage
     calls = f"{count} call{'s' if count != 1 else ''}"
+    if uses := len(result.tools):
+        calls += f" · {uses} use{'s' if uses != 1 else ''} of tools"
     return f"{calls} · {usage.total_tokens:,} tokens · {cost_text([result])} · {result.duration:.1f} s"
 
 

@@ -1,0 +1,118 @@
+"""What a run is given beside its prompt: the analyst's own functions, collections, frames and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from ..attachments import Attachment, attachment_of
+from ..errors import SettingsError
+from ..settings import BUILT_IN, nearest
+from ..tools import Tool
+from ..tools.functions import tool_of
+
+NAMED = ("tools", "corpus", "data", "attach")
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Values that the settings know by their names alone.
+
+    Attributes:
+        functions: tools of the analyst's own, by name.
+        corpora: collections, or what one is made of: a folder, a frame.
+        frames: DataFrames by the names they have in SQL.
+        attachments: files and values that go along with the prompt.
+    """
+
+    functions: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
+    corpora: tuple[Any, ...] = ()
+    frames: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    attachments: tuple[Attachment, ...] = ()
+
+
+def gather(chosen: Mapping[str, Any], namespace: Mapping[str, Any]) -> tuple[dict[str, Any], Material]:
+    """The settings with names in place of values, and the values.
+
+    Args:
+        chosen: settings as they were given: names, or for `tools`, `corpus`, `data` and `attach` also values.
+        namespace: the variables that a name may mean; nothing else in it is looked at.
+
+    Raises:
+        SettingsError: a name means nothing, or not what it is given for.
+    """
+    tools = [_tool(item, namespace) for item in _items(chosen.get("tools"), split=True)]
+    corpora = [_value(item, namespace) for item in _items(chosen.get("corpus"))]
+    frames = dict(_frames(chosen.get("data"), namespace))
+    attached = [_attachment(item, namespace) for item in _items(chosen.get("attach"))]
+    names = {
+        "tools": tuple(tool if isinstance(tool, str) else tool.name for tool in tools),
+        "corpus": tuple(_name(item, value) for item, value in zip(_items(chosen.get("corpus")), corpora, strict=True)),
+        "data": tuple(frames),
+        "attach": tuple(attachment.name for attachment in attached),
+    }
+    functions = distinct(tool for tool in tools if isinstance(tool, Tool))
+    told = {name: value for name, value in names.items() if chosen.get(name) is not None}
+    return {**chosen, **told}, Material(functions, tuple(corpora), frames, tuple(attached))
+
+
+def _items(value: Any, *, split: bool = False) -> list[Any]:
+    """One value or several; names on a line may have commas between them."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [word.strip() for word in value.split(",") if word.strip()] if split else [value]
+    if isinstance(value, list | tuple):
+        words = (_items(item, split=split) for item in cast("Iterable[Any]", value))
+        return [item for items in words for item in items]
+    return [value]
+
+
+def _tool(item: Any, namespace: Mapping[str, Any]) -> str | Tool:
+    if not isinstance(item, str):
+        return tool_of(item)
+    if item in (*BUILT_IN, "none"):
+        return item
+    if item in namespace:
+        return tool_of(namespace[item])
+    functions = [name for name, value in namespace.items() if callable(value) and not name.startswith("_")]
+    raise SettingsError(f'There is no tool "{item}"{nearest(item, (*BUILT_IN, *functions))}')
+
+
+def distinct(tools: Iterable[Tool]) -> dict[str, Tool]:
+    """Tools by name. Raises SettingsError where two have the same."""
+    named: dict[str, Tool] = {}
+    for tool in tools:
+        if named.setdefault(tool.name, tool) is not tool:
+            raise SettingsError(f'Two tools are called "{tool.name}"; rename one.')
+    return named
+
+
+def _value(item: Any, namespace: Mapping[str, Any]) -> Any:
+    """What a word means: a variable if there is one, else itself."""
+    return namespace.get(item, item) if isinstance(item, str) else item
+
+
+def _name(item: Any, value: Any) -> str:
+    if isinstance(item, str | Path):
+        return Path(item).name
+    return str(getattr(value, "name", "") or type(value).__name__)
+
+
+def _frames(value: Any, namespace: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        yield from cast("Mapping[str, Any]", value).items()
+        return
+    for item in _items(value, split=True):
+        if not isinstance(item, str):
+            yield "data", item
+        elif item in namespace:
+            yield item, namespace[item]
+        else:
+            raise SettingsError(f'There is no DataFrame "{item}"; define it first, or give data={{"{item}": frame}}.')
+
+
+def _attachment(item: Any, namespace: Mapping[str, Any]) -> Attachment:
+    return attachment_of(_value(item, namespace), item if isinstance(item, str) and item in namespace else "")
