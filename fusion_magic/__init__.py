@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .jupyter.picker import pick_panel
+    from .tools.corpus import Corpus
+    from .tools.functions import tool
 
 __all__ = [
+    "Corpus",
     "FusionError",
     "FusionInterrupted",
     "FusionResult",
@@ -36,16 +40,17 @@ __all__ = [
     "save_panel",
     "scripted",
     "stream",
+    "tool",
 ]
+# Imported when they are asked for: widgets and SQLite cost more than all the rest.
+LATER = {"Corpus": ".tools.corpus", "pick_panel": ".jupyter.picker", "tool": ".tools.functions"}
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return _version("fusion-magic")
-    if name == "pick_panel":  # later: the widgets cost more to import than all the rest
-        from .jupyter.picker import pick_panel
-
-        return pick_panel
+    if name in LATER:
+        return getattr(import_module(LATER[name], __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -50,6 +50,9 @@ class UserFile(Chosen):
     endpoints: dict[str, dict[str, Any]] = Field(
         default_factory=dict[str, dict[str, Any]], description="servers by name"
     )
+    mcp: dict[str, dict[str, Any]] = Field(
+        default_factory=dict[str, dict[str, Any]], description="MCP servers by name, for --mcp"
+    )
 
 
 def user_file() -> UserFile:

@@ -57,13 +57,7 @@ async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ..
         return await _compare(Asking(run, chair, prompt, responses, allowance, kit))
 
     try:
-        analysis = await ask_or_fallback(
-            run,
-            "judge",
-            chair,
-            lambda chair: _compare(Asking(run, chair, prompt, responses, allowance, kit)),
-            allowance,
-        )
+        analysis = await ask_or_fallback(run, "judge", chair, compare, allowance)
     except CallError as exc:
         run.emit(Warned(f"There is no analysis: {exc}"))
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import SettingsError
 from ..presets import user_file
 from ..providers import Notify
-from ..settings import BUILT_IN, Panel, Settings, nearest
+from ..settings import BUILT_IN, Panel, Settings, checked, config_dir, nearest
 from ..tools import Tool
 from ..tools.domains import Domains
 from .material import Material, distinct
@@ -87,7 +87,7 @@ def web_names(tools: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def open_kit(plan: Plan, material: Material, notify: Notify) -> AsyncIterator[Kit]:
+async def open_kit(plan: Plan, material: Material, notify: Notify) -> AsyncGenerator[Kit]:
     """Open what the run's settings name.
 
     Raises:
@@ -135,7 +135,8 @@ async def _own_tools(
 ) -> list[Tool]:
     made: list[Tool] = []
     if material.corpora:
-        from ..tools.corpus import as_corpus, corpus_tools
+        from ..tools.corpus import as_corpus
+        from ..tools.corpus_tools import corpus_tools
 
         notify("Reading the collections …")
         made += corpus_tools([await asyncio.to_thread(as_corpus, value) for value in material.corpora])
@@ -149,24 +150,25 @@ async def _own_tools(
 
         made.append(bash_tool(await find_sandbox()))
     for name in settings.mcp:
-        from ..tools.mcp import mcp_tools
+        from ..tools.mcp import McpServer, mcp_tools
 
         notify(f"Starting the MCP server {name} …")
-        made += await stack.enter_async_context(mcp_tools(name, _server(name)))
+        made += await stack.enter_async_context(mcp_tools(name, checked(McpServer, _entry(name), f"[mcp.{name}] ")))
     return made
 
 
-def _server(name: str) -> Any:
+def _entry(name: str) -> dict[str, Any]:
     known = user_file().mcp
     if name not in known:
-        raise SettingsError(f"fusion.toml has no [mcp.{name}]{nearest(name, known)}")
+        raise SettingsError(f"There is no [mcp.{name}] in {config_dir() / 'fusion.toml'}{nearest(name, known)}")
     return known[name]
 
 
 async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], domains: Domains) -> ClientWeb | None:
-    chairs = [*plan.seats, *([plan.judge] if plan.settings.judge_tools else [])]
-    here = plan.settings.web == "client" or (
-        plan.settings.web == "auto" and any(not chair.endpoint.is_openrouter for chair in chairs)
+    settings = plan.settings
+    chairs = [*plan.seats, *([plan.judge] if settings.judge_tools else [])]
+    here = settings.web == "client" or (
+        settings.web == "auto" and any(not chair.endpoint.is_openrouter for chair in chairs)
     )
     if not web or not here:
         return None
@@ -174,10 +176,14 @@ async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], d
     from ..tools.search import Search
     from ..tools.search_engines import engines_from_environment
 
-    search = Search(engines_from_environment(), domains) if "web_search" in web else None
+    search = (
+        Search(engines_from_environment(), settings.allow_domains, settings.block_domains)
+        if "web_search" in web
+        else None
+    )
     fetcher = Fetcher(domains)
     stack.push_async_callback(fetcher.aclose)
-    return ClientWeb(web, plan.settings, search, fetcher)
+    return ClientWeb(web, settings, search, fetcher)
 
 
 def server_tools(settings: Settings, web: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:

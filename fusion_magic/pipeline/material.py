@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-from ..attachments import Attachment, attachment_of
+from ..attachments import Attachment, attachments_of
 from ..errors import SettingsError
 from ..settings import BUILT_IN, nearest
 from ..tools import Tool
@@ -46,7 +46,7 @@ def gather(chosen: Mapping[str, Any], namespace: Mapping[str, Any]) -> tuple[dic
     tools = [_tool(item, namespace) for item in _items(chosen.get("tools"), split=True)]
     corpora = [_value(item, namespace) for item in _items(chosen.get("corpus"))]
     frames = dict(_frames(chosen.get("data"), namespace))
-    attached = [_attachment(item, namespace) for item in _items(chosen.get("attach"))]
+    attached = attachments_of(_attached(item, namespace) for item in _items(chosen.get("attach")))
     names = {
         "tools": tuple(tool if isinstance(tool, str) else tool.name for tool in tools),
         "corpus": tuple(_name(item, value) for item, value in zip(_items(chosen.get("corpus")), corpora, strict=True)),
@@ -55,7 +55,7 @@ def gather(chosen: Mapping[str, Any], namespace: Mapping[str, Any]) -> tuple[dic
     }
     functions = distinct(tool for tool in tools if isinstance(tool, Tool))
     told = {name: value for name, value in names.items() if chosen.get(name) is not None}
-    return {**chosen, **told}, Material(functions, tuple(corpora), frames, tuple(attached))
+    return {**chosen, **told}, Material(functions, tuple(corpora), frames, attached)
 
 
 def _items(value: Any, *, split: bool = False) -> list[Any]:
@@ -114,5 +114,6 @@ def _frames(value: Any, namespace: Mapping[str, Any]) -> Iterable[tuple[str, Any
             raise SettingsError(f'There is no DataFrame "{item}"; define it first, or give data={{"{item}": frame}}.')
 
 
-def _attachment(item: Any, namespace: Mapping[str, Any]) -> Attachment:
-    return attachment_of(_value(item, namespace), item if isinstance(item, str) and item in namespace else "")
+def _attached(item: Any, namespace: Mapping[str, Any]) -> tuple[str, Any]:
+    """(name, value); a path has its name from the file."""
+    return (item, namespace[item]) if isinstance(item, str) and item in namespace else ("", item)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,29 +14,11 @@ from fusion_magic.providers.scripted import Script
 from fusion_magic.results import FusionResult
 
 from .conftest import Cells
+from .flag_cases import ANALYSIS, ANSWERS, CHAIRS, MODELS, TOOL_CASES, Case
 
-ANALYSIS = {
-    "consensus": ["It is Paris."],
-    "contradictions": [],
-    "partial_coverage": [],
-    "unique_insights": [{"label": "A", "insight": "It lies on the Seine."}],
-    "blind_spots": [],
-}
-CHAIRS = {"judge": ANALYSIS, "synthesis": "The capital is Paris."}
-ANSWERS = {**CHAIRS, "*": "Paris."}
-MODELS = "-m a/one -m b/two"
 NEVER = Line("Too late.", first_token=600.0)
 STALLS = Line("Too slow.", gap=600.0)
 REFUSED = RequestRefused("b/two answered 500.", status_code=500, retryable=True)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A line, and what must be true of the run because of it."""
-
-    line: str
-    true: Callable[[FusionResult, list[ChatRequest]], bool]
-    answers: dict[str, Any] = field(default_factory=lambda: dict(ANSWERS))
 
 
 def of(requests: list[ChatRequest], stage: str) -> list[ChatRequest]:
@@ -118,12 +97,19 @@ CASES = {
         {**CHAIRS, "b/two": Line("Paris.", first_token=0.02), "*": "Paris."},
     ),
     "private": Case(f"{MODELS} --private", lambda _, asked: all(call.private for call in asked)),
+    **TOOL_CASES,
 }
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_flag_changes_what_happens(cell: Cells, name: str) -> None:
+def test_every_flag_changes_what_happens(
+    cell: Cells, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     case = CASES[name]  # a setting that is not here needs its line
+    monkeypatch.chdir(tmp_path)
+    if case.prepare:
+        case.prepare(tmp_path)
+    cell(case.setup)
     with scripted(case.answers) as script:
         ran = cell(f"%%fusion {case.line}\nWhat is the capital of France?")
 
