@@ -172,7 +172,7 @@ def request_for(
     settings = build_settings(chosen, *defaults, user_file().settings)
     # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
     prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    _refuse_keys(prompt, settings.system, settings.rubric)
+    _refuse_keys(prompt, settings.system, settings.rubric, *(attached.text for attached in material.attachments))
     named = default_panel() or without_key
     if named is None and installed() is None and not (settings.panel or settings.models):
         raise KeyMissing(

@@ -114,7 +114,7 @@ def _leave_the_users_environment() -> Callable[[], None]:
     own = dict(os.environ)
     home = Path(tempfile.mkdtemp(prefix="fusion-tests-"))
     for name in own.keys() - OURS:
-        if name.startswith(("FUSION_", "OPENROUTER_")) or name.upper().endswith(("_PROXY", "_API_KEY")):
+        if name.startswith(("FUSION_", "OPENROUTER_", "SEARXNG_")) or name.upper().endswith(("_PROXY", "_API_KEY")):
             del os.environ[name]
     os.environ["FUSION_HOME"] = str(home / "fusion")
     os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.fail.Keyring"

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SettingsError
-from ..presets import user_file
+from ..keys import environment_keys
+from ..presets import endpoints, user_file
 from ..providers import Notify
 from ..settings import BUILT_IN, Panel, Settings, checked, config_dir, nearest
 from ..tools import Tool
@@ -53,6 +54,7 @@ class Kit:
         server: the web tools that OpenRouter runs, in its form.
         client: the web tools that run here.
         told: what the reader should know of them.
+        keys: values that no output of a tool may carry to a model.
     """
 
     domains: Domains = field(default_factory=Domains)
@@ -60,6 +62,7 @@ class Kit:
     server: tuple[Mapping[str, Any], ...] = ()
     client: ClientWeb | None = None
     told: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
 
     def permits(self, url: str) -> bool:
         """Whether the run may rest on this page; documents of a collection are not of any site."""
@@ -71,7 +74,7 @@ class Kit:
             return Bag()
         server = self.server if chair.endpoint.is_openrouter else ()
         own = [*self.shared, *(self.client.tools(label, prompt) if self.client and not server else ())]
-        return Bag({tool.name: tool for tool in own}, server)
+        return Bag({tool.name: tool for tool in own}, server, self.keys)
 
 
 def chosen_tools(settings: Settings, panel: Panel) -> tuple[str, ...]:
@@ -103,7 +106,8 @@ async def open_kit(plan: Plan, material: Material, notify: Notify) -> AsyncGener
         client = await _client_web(stack, plan, web, domains)
         server = server_tools(settings, web)
         told = tuple(_told(plan, names, bool(shared), bool(server)))
-        yield Kit(domains, tuple(distinct(shared).values()), server, client, told)
+        keys = tuple(environment_keys(endpoints().values()).values())
+        yield Kit(domains, tuple(distinct(shared).values()), server, client, told, keys)
 
 
 def _told(plan: Plan, names: tuple[str, ...], has_shared: bool, has_server: bool) -> Iterator[str]:

@@ -27,10 +27,14 @@ REFUSALS = (400, 404, 422, 500, 501)  # 500 is llama.cpp's for a model without a
 
 @dataclass(frozen=True, slots=True)
 class Bag:
-    """The tools of one chair: those that run here, by name, and those that its server runs, in the server's form."""
+    """The tools of one chair: those that run here, by name, and those that its server runs, in the server's form.
+
+    `keys` is what no output may carry to a model.
+    """
 
     own: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     server: tuple[Mapping[str, Any], ...] = ()
+    keys: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return bool(self.own or self.server)
@@ -189,9 +193,10 @@ async def _use_tool(run: Run, question: Question, bag: Bag, call: ToolCall, step
     begun = run.now()
     error: str | None = None
     try:
-        output = _bounded(await _called(bag, call, number))
+        output = _bounded(await _called(bag, call, number), bag.keys)
     except ToolError as exc:
-        error, output = str(exc), Output(f"Error: {exc}"[:MAX_OUTPUT])
+        error = _bounded(Output(str(exc)), bag.keys).text
+        output = Output(f"Error: {error}")
     except asyncio.CancelledError:
         cut = _use(question, step, number, call, begun)
         run.emit(ToolEnded(cut.model_copy(update={"error": "Cancelled.", "duration": run.now() - begun})))
@@ -244,8 +249,11 @@ def _object(arguments: str) -> dict[str, Any] | None:
     return cast("dict[str, Any]", data) if isinstance(data, dict) else None
 
 
-def _bounded(output: Output) -> Output:
-    if len(output.text) <= MAX_OUTPUT:
-        return output
-    cut = f"{output.text[:MAX_OUTPUT]}\n[cut off: {len(output.text):,} characters in all]"
-    return replace(output, text=cut)
+def _bounded(output: Output, keys: tuple[str, ...]) -> Output:
+    """The output without keys, which a function may bring by printing the environment, and cut off where it is long."""
+    text = output.text
+    for key in keys:
+        text = text.replace(key, "[key]")
+    if len(text) > MAX_OUTPUT:
+        text = f"{text[:MAX_OUTPUT]}\n[cut off: {len(text):,} characters in all]"
+    return replace(output, text=text)

@@ -64,8 +64,8 @@ async def _read(running: Running, said: bytearray) -> str:
 
 async def _watch(running: Running, reading: asyncio.Task[str]) -> None:
     """Ends the reading once the command uses too much memory."""
-    while running.used() <= MEMORY:
-        await asyncio.sleep(LOOK)  # noqa: ASYNC110  # memory tells of its growth by no event
+    while running.used() <= MEMORY:  # noqa: ASYNC110  # memory has no event
+        await asyncio.sleep(LOOK)
     reading.cancel()
 
 

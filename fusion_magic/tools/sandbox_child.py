@@ -7,6 +7,7 @@ killed before it ends; SIGTERM ends it early. It imports nothing of this package
 from __future__ import annotations
 
 import ctypes
+import importlib
 import json
 import os
 import resource
@@ -24,9 +25,9 @@ def main() -> None:
     request = json.load(sys.stdin)
     sys.path.append(request["packages"])
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     # Now, while what lies below the home folder can still be read.
-    import sandlock._sdk  # noqa: F401  # pyright: ignore[reportMissingImports]
+    import sandlock._sdk  # noqa: F401  # pyright: ignore
 
     become(request["user"])
     for limit, most in ((resource.RLIMIT_FSIZE, request["disk"]), (resource.RLIMIT_CORE, 0)):
@@ -49,8 +50,7 @@ def become(user: int | None) -> None:
 
 
 def run(request: dict[str, Any], stop: threading.Event) -> int:
-    import sandlock  # pyright: ignore[reportMissingImports]
-
+    sandlock: Any = importlib.import_module("sandlock")
     scratch, quiet = request["scratch"], sandlock.StdioMode
     box = sandlock.Sandbox(
         fs_readable=[path for path in READABLE if os.path.exists(path)],

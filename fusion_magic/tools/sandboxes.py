@@ -79,10 +79,10 @@ async def refusal(sandbox: Sandbox) -> str | None:
                 said, _ = await running.process.communicate()
             finally:
                 await running.end()
+    except TimeoutError:  # an OSError too
+        return f"no answer within {PROBE:.0f} s"
     except (OSError, ValueError) as exc:
         return "not installed" if isinstance(exc, FileNotFoundError) else str(exc)
-    except TimeoutError:
-        return f"no answer within {PROBE:.0f} s"
     return None if said.strip() == b"42" else " ".join(said.decode("utf-8", "replace").split())[:120] or "it failed"
 
 
@@ -145,11 +145,11 @@ class Bubblewrap:
 
         async def end() -> None:
             # The first process inside is their init (--as-pid-1): bwrap ends after it, and it after all the others.
-            while process.returncode is None and not (inner := processes.children(process.pid)):
-                await asyncio.sleep(0.002)  # noqa: ASYNC110  # the kernel tells of a child by no event
-            if process.returncode is None:
-                for pid in inner:
-                    _kill(pid)
+            inner: list[int] = []
+            while process.returncode is None and not (inner := processes.children(process.pid)):  # noqa: ASYNC110  # nor has a child
+                await asyncio.sleep(0.002)
+            for pid in inner:
+                _kill(pid)
             await _drained(process)
 
         return Running(process, end, lambda: processes.memory(processes.descendants(process.pid)))

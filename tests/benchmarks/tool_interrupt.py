@@ -29,15 +29,15 @@ async def cancelled(
     tool: Tool, arguments: dict[str, Any], begun: Callable[[], bool], gone: Callable[[], bool]
 ) -> float:
     """Milliseconds from a cancellation until the call has ended and nothing of it is left."""
-    running = asyncio.create_task(tool.call(arguments))  # type: ignore[arg-type]
-    while not begun():
-        await asyncio.sleep(0.01)  # noqa: ASYNC110
+    running = asyncio.ensure_future(tool.call(arguments))
+    while not begun():  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
     at = time.perf_counter()
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
-    while not gone():
-        await asyncio.sleep(0.001)  # noqa: ASYNC110
+    while not gone():  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
     return (time.perf_counter() - at) * 1e3
 
 
@@ -83,7 +83,9 @@ async def fetching() -> None:
     async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         url = f"http://127.0.0.1:{port}/page"
-        tool = fetch_tool(Fetcher(Domains(), trusted=frozenset({("127.0.0.1", port)})), Seen(url))
+        seen = Seen()
+        seen.add(url)
+        tool = fetch_tool(Fetcher(Domains(), trusted=frozenset({("127.0.0.1", port)})), seen)
         await rounds("web_fetch", lambda: cancelled(tool, {"url": url}, lambda: open_now > 0, lambda: open_now == 0))
 
 

@@ -197,6 +197,17 @@ def test_outputs_and_arguments_are_bounded_for_the_model_and_in_the_result(serve
     assert max(use.size for use in result.tools) > MAX_OUTPUT
 
 
+def test_no_output_carries_a_key_to_a_model(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENROUTER_API_KEY", "sk-or-v1-0123456789abcdef")
+    look = Recorder(env="KEY=sk-or-v1-0123456789abcdef", bad=refuses("No sk-or-v1-0123456789abcdef here."))
+    server.reply("a", steps(calling("env", "bad"), Reply("Done.")))
+
+    result = fuse("Why?", **panel(server, "a"), tools=[look.tool])
+
+    assert "KEY=[key]" in results(chats(server, "a")[1])[0]
+    assert "0123456789abcdef" not in str(chats(server, "a")[1].body) + result.model_dump_json()
+
+
 def test_only_so_many_calls_of_one_step_are_run(server: Server):
     look = Recorder()
     server.reply("a", steps(calling(*map(str, range(AT_ONCE + 2))), Reply("Done.")))

@@ -72,9 +72,11 @@ def test_sql_joins_the_frames_that_were_named():
     assert ask({"sales": SALES, "countries": countries}, "data_query", sql=joined) == "country,total\nDE,2\nCH,5\n"
 
 
-@pytest.mark.parametrize("query", ["DESCRIBE sales", "SUMMARIZE sales", "FROM sales", "WITH s AS (FROM sales) FROM s", "VALUES (1)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "query", ["DESCRIBE data", "SUMMARIZE data", "FROM data", "WITH s AS (FROM data) FROM s", "VALUES (1)"]
+)
 def test_statements_that_only_read_are_allowed(query: str):
-    assert head(SALES, query.replace("sales", "data"))
+    assert head(SALES, query)
 
 
 def test_rows_are_cut_off_with_their_count():
@@ -192,7 +194,7 @@ def test_all_questions_of_a_run_see_the_same_data():
 def test_seats_may_ask_at_the_same_time_and_one_that_is_cancelled_takes_nothing_from_the_others():
     async def together() -> list[str]:
         query = named(frame_tools({"data": pd.DataFrame({"a": range(100_000)})}), "data_query")
-        asking = [asyncio.create_task(query.call({"sql": "SELECT count(*) FROM data"})) for _ in range(3)]
+        asking = [asyncio.ensure_future(query.call({"sql": "SELECT count(*) FROM data"})) for _ in range(3)]
         await asyncio.sleep(0)
         asking[0].cancel()
         await asyncio.wait(asking)
@@ -205,9 +207,9 @@ def test_seats_may_ask_at_the_same_time_and_one_that_is_cancelled_takes_nothing_
 def test_a_cancelled_query_ends_its_process():
     async def leave() -> tuple[list[int], list[int]]:
         query = named(frame_tools({"data": SALES}), "data_query")
-        running = asyncio.create_task(query.call({"sql": "SELECT lpad('x', 2000000000, 'y') FROM data"}))
-        while not (begun := sql_processes()):
-            await asyncio.sleep(0.01)  # noqa: ASYNC110
+        running = asyncio.ensure_future(query.call({"sql": "SELECT lpad('x', 2000000000, 'y') FROM data"}))
+        while not (begun := sql_processes()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         running.cancel()
         await asyncio.wait([running])
         return begun, sql_processes()
