@@ -1,8 +1,9 @@
-"""What works on this machine and what to do about the rest: keys, credit, endpoints, models, the embedded model."""
+"""What works on this machine and what to do about the rest: keys, credit, endpoints, models and tools."""
 
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import math
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -11,19 +12,22 @@ from typing import Any, TypeVar
 from ._loop import loop_thread
 from .api import providers
 from .errors import CallError, FusionError, KeyMissing, SettingsError
+from .folders import config_dir
 from .keys import find_key
-from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panel_named, panels
+from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panel_named, panels, user_file
 from .providers import ModelInfo, Providers
 from .providers.catalogue import catalogue, find, free_models, successors
 from .providers.chat_completions import ChatCompletions
 from .providers.json_values import as_object
 from .results import dollars
-from .settings import Endpoint, Panel, config_dir, nearest, split_model
+from .settings import Endpoint, Panel, nearest, split_model
 
 T = TypeVar("T")
 # Seconds that a server has to list its models; the endpoints are asked side by side.
 PATIENCE = 5.0
 SERVERS = ("ollama", "lmstudio", "llamacpp", "vllm")
+WEB_EXTRA = 'pip install "fusion-magic[web]"'
+READERS = ("trafilatura", "lxml_html_clean", "pypdf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,8 @@ async def _examine(using: Providers) -> list[Check]:
         _default_panel(using, known),
         *(_server(endpoint, using) for endpoint in servers),
         asyncio.to_thread(_embedded),
+        asyncio.to_thread(_tools),
+        _shell(),
     )
     return [_settings(), *(check for group in found for check in group)]
 
@@ -239,3 +245,67 @@ def _embedded() -> list[Check]:
 
     missing = ready()
     return [Check(missing is None, "embedded model", "ready" if missing is None else "not ready", missing or "")]
+
+
+# --- tools ------------------------------------------------------------------------------------------
+
+
+def missing_for_web() -> str:
+    """What this machine lacks to search and read for models that are not on OpenRouter; empty if nothing."""
+    return next((check.fix for check in (_search(), _reading()) if check.fix), "")
+
+
+def _tools() -> list[Check]:
+    """What panelists may use here; a tool that nobody has set up is no fault."""
+    return [_search(), _reading(), _sql(), _mcp()]
+
+
+def _search() -> Check:
+    from .tools.search_engines import engines_from_environment
+
+    try:
+        names = [engine.name for engine in engines_from_environment()]
+    except SettingsError as exc:
+        return Check(False, "web search", "can't be set up", str(exc))
+    if names:
+        return Check(True, "web search", ", ".join(names))
+    fix = f"Set a key such as TAVILY_API_KEY, or {WEB_EXTRA}, for models elsewhere."
+    return Check(True, "web search", "only by OpenRouter, for its models", fix)
+
+
+def _reading() -> Check:
+    missing = [name for name in READERS if not _is_installed(name)]
+    if not missing:
+        return Check(True, "page reading", "HTML and PDF")
+    return Check(True, "page reading", f"{', '.join(missing)} not installed", f"{WEB_EXTRA} reads pages here.")
+
+
+def _sql() -> Check:
+    if _is_installed("duckdb"):
+        return Check(True, "SQL over frames", "duckdb")
+    return Check(True, "SQL over frames", "duckdb not installed", 'For --data: pip install "fusion-magic[data]".')
+
+
+def _mcp() -> Check:
+    names = ", ".join(user_file().mcp)
+    if not names:
+        return Check(True, "MCP servers", "none in fusion.toml", "[mcp.NAME] there makes --mcp NAME work.")
+    fix = "" if _is_installed("mcp") else 'For --mcp: pip install "fusion-magic[mcp]".'
+    return Check(True, "MCP servers", names, fix)
+
+
+async def _shell() -> list[Check]:
+    """The sandbox in which --tools bash would run a command; each is tried for real."""
+    from .tools.sandboxes import find_sandbox
+
+    try:
+        sandbox = await asyncio.wait_for(find_sandbox(), timeout=PATIENCE)
+    except SettingsError as exc:
+        return [Check(True, "shell sandbox", "none", str(exc))]
+    except TimeoutError:
+        return [Check(True, "shell sandbox", f"none that starts within {PATIENCE:g} s")]
+    return [Check(True, "shell sandbox", sandbox.name)]
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

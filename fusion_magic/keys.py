@@ -13,7 +13,8 @@ from typing import Any, cast
 from pydantic import SecretStr
 
 from .errors import KeyMissing, SettingsError
-from .settings import Endpoint, config_dir
+from .folders import config_dir
+from .settings import Endpoint
 
 SERVICE = "fusion_magic"
 IN_KEYRING = {"in": "keyring"}

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from .errors import SettingsError, UnknownPanel
+from .folders import config_dir
 from .keys import find_key
 from .settings import (
     Chosen,
@@ -24,7 +25,6 @@ from .settings import (
     Settings,
     builtin_endpoints,
     checked,
-    config_dir,
     local_model_name,
     nearest,
     split_model,

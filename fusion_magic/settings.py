@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-import platformdirs
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import SettingsError
@@ -171,12 +170,12 @@ def _seats(value: object) -> object:
 Seats = Annotated[tuple[Seat, ...], BeforeValidator(_seats)]
 
 
-def _names(value: object) -> object:
+def _names(value: Any) -> Any:
     """Names one by one or with commas between them; "none" is no name."""
-    given = value if isinstance(value, list | tuple) else [value]
-    if not all(isinstance(item, str) for item in cast("Iterable[object]", given)):
+    given: list[Any] = list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType]
+    if not all(isinstance(item, str) for item in given):
         return value
-    words = (word.strip() for item in cast("Iterable[str]", given) for word in item.split(","))
+    words = (word.strip() for item in given for word in item.split(","))
     return tuple(word for word in words if word not in ("", "none"))
 
 
@@ -339,25 +338,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence: '; did you mean "budget"?', or a full stop if nothing is near."""
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return "; did you mean " + " or ".join(f'"{other}"' for other in close) + "?" if close else "."
-
-
-def _folder(kind: Literal["config", "cache", "data"]) -> Path:
-    home = os.environ.get("FUSION_HOME")
-    if home:
-        return Path(home).expanduser() / ("cache" if kind == "cache" else "")
-    found = {
-        "config": platformdirs.user_config_path,
-        "cache": platformdirs.user_cache_path,
-        "data": platformdirs.user_data_path,
-    }
-    return found[kind]("fusion_magic", appauthor=False)
-
-
-def config_dir() -> Path:
-    """Where `fusion.toml` and stored keys are: FUSION_HOME, or the user's configuration folder."""
-    return _folder("config")
-
-
-def cache_dir() -> Path:
-    """Where catalogues and model weights are kept: FUSION_HOME/cache, or the user's cache folder."""
-    return _folder("cache")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from browser import driver
-from fusion_magic import settings
+from fusion_magic import folders
 from fusion_magic.providers import local
 from hosted import pins
 
@@ -21,7 +21,7 @@ PACKAGE = Path(local.__file__).parents[1]  # the wheel's; the source folder unde
 NEEDS = {"local_model": local.ready, "browser": driver.missing, "hosted": pins.missing}
 REQUIRED = set(os.environ.get("FUSION_REQUIRE", "").split(",")) - {""}  # markers whose skips are failures
 OURS = {"FUSION_REQUIRE", "FUSION_SHARED"}  # variables of the tests themselves
-USERS_CACHE = settings.cache_dir()
+USERS_CACHE = folders.cache_dir()
 USERS_MODEL = os.environ.get("FUSION_LOCAL_MODEL")
 
 _missing: dict[str, str | None] = {}
@@ -133,7 +133,7 @@ def _leave_the_users_environment() -> Callable[[], None]:
 def _share_weights() -> None:
     """Let the current FUSION_HOME find the model files of the user's own cache; a link, as they are large."""
     for weights in USERS_CACHE.rglob("*.gguf"):
-        link = settings.cache_dir() / weights.relative_to(USERS_CACHE)
+        link = folders.cache_dir() / weights.relative_to(USERS_CACHE)
         link.parent.mkdir(parents=True, exist_ok=True)
         try:
             link.symlink_to(weights)

@@ -9,7 +9,7 @@ import pytest
 
 from fusion_magic import FusionError
 from fusion_magic.doctor import Check, check_panels, examine, find_models
-from fusion_magic.settings import config_dir
+from fusion_magic.folders import config_dir
 from servers.openrouter import Request, Server
 from servers.plans import Piece, Plan
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fusion_magic.errors import SettingsError, UnknownPanel
+from fusion_magic.folders import config_dir
 from fusion_magic.presets import (
     FREE_MEMBER,
     choose_panel,
@@ -17,7 +18,7 @@ from fusion_magic.presets import (
     panels,
     user_file,
 )
-from fusion_magic.settings import Panel, build_settings, config_dir
+from fusion_magic.settings import Panel, build_settings
 
 OPUS, GPT, PRO = "anthropic/claude-opus-4.8", "openai/gpt-5.5", "google/gemini-3.1-pro-preview"
 CHEAP = ["google/gemini-3-flash-preview", "moonshotai/kimi-k2.6", "deepseek/deepseek-v4-pro"]

@@ -11,8 +11,8 @@ import pytest
 
 from fusion_magic import Panel, Panelist, save_panel
 from fusion_magic.errors import SettingsError
+from fusion_magic.folders import config_dir
 from fusion_magic.presets import panel_named, user_file
-from fusion_magic.settings import config_dir
 
 
 def made(**parts: Any) -> Panel:

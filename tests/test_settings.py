@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion_magic.errors import SettingsError
+from fusion_magic.folders import cache_dir, config_dir
 from fusion_magic.settings import (
     LABELS,
     Endpoint,
@@ -19,9 +20,7 @@ from fusion_magic.settings import (
     Settings,
     build_settings,
     builtin_endpoints,
-    cache_dir,
     checked,
-    config_dir,
     is_loopback,
     local_model_name,
     nearest,

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from ..characters import plain
 from ..errors import SettingsError, ToolError
@@ -93,7 +93,7 @@ def attachment_of(value: object, name: str = "") -> Attachment:
         return _file(os.fspath(value))
     called = _shown(name)
     if isinstance(value, bytes | bytearray | memoryview):
-        return _known(bytes(value), called)
+        return _known(bytes(cast("bytes", value)), called)
     if table := frame_text(value, MAX_TEXT, called):
         return _text(table.csv, called, table.note, "text/csv")
     if picture := drawn(value, called):

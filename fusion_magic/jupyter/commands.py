@@ -19,6 +19,7 @@ from .markup import escape, plain
 from .static import framed, table
 
 GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell (%%fusion? lists the flags)
+    --tools web|none|FUNCTION,…    what the panel may use; also --data FRAME, --corpus FOLDER, --attach FILE, --mcp NAME
 %fusion pick [PANEL]               put a panel together by searching and clicking; it is in `_picker`
 %fusion panels [--check]           the named panels; --check compares them with the live catalogue
 %fusion models [WORD]              models of OpenRouter's catalogue whose name has the word
@@ -26,6 +27,10 @@ GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell
 %fusion logout [ENDPOINT]          delete a stored key
 %fusion doctor                     what works and what to do about the rest"""
 MODELS_SHOWN = 40
+ABOUT_PANELS = (
+    "web: the panel searches and reads pages; --tools none does without. "
+    "* percent, as published, measured with tools, DRACO only"
+)
 
 
 def run(line: str, shell: InteractiveShell) -> Any:
@@ -76,9 +81,9 @@ def _panels(words: list[str]) -> None:
     if words not in ([], ["--check"]):
         raise UsageError("%fusion panels takes --check or nothing")
     standing = doctor.check_panels() if words else {}
-    head = ("panel", "models", "judged and written by", "DRACO*", "about", *(("catalogue",) if words else ()))
+    head = ("panel", "models", "judged and written by", "web", "DRACO*", "about", *(("catalogue",) if words else ()))
     rows = [[*_panel_row(name, panel), *([standing[name]] if words else [])] for name, panel in panels().items()]
-    _show(rows, head, "* percent, as published, measured with tools, DRACO only")
+    _show(rows, head, ABOUT_PANELS)
 
 
 def _panel_row(name: str, panel: Panel) -> list[str]:
@@ -87,7 +92,8 @@ def _panel_row(name: str, panel: Panel) -> list[str]:
     read = ", ".join(chairs) if panel.name != "free" else "the first of them"
     score = f"{panel.score:.1f}" if panel.score is not None else "–"
     about = f"{panel.about} ({panel.source})" if panel.source else panel.about
-    return [name, members, read, score, about]
+    web = "web" if panel.tools else "–"
+    return [name, members, read, web, score, about]
 
 
 def _models(words: list[str]) -> None:

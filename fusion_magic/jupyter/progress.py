@@ -20,11 +20,15 @@ from ..events import (
     PlannedCall,
     RunStarted,
     SeatFailed,
+    ToolEnded,
+    ToolStarted,
 )
 from ..prices import FREE, Price
+from .static.words import called
 
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 DIGITS = re.compile(r"[\d.,]+")
+CALLED = 80  # characters of a call of a tool
 NAMES = {"judge": "judge", "synthesis": "synthesizer"}
 
 
@@ -36,6 +40,7 @@ class Seat:
     model: str
     price: Price
     state: str = "waiting"
+    tools: int = 0  # that run now
     characters: int = 0
     begun: float | None = None
     ended: float | None = None
@@ -66,7 +71,7 @@ class Progress:
                 self.notice = event.text
             case CallStarted():
                 seat = self.seats[event.stage, event.label]
-                seat.model, seat.characters, seat.state, seat.ended = event.model, 0, "asked", None
+                seat.model, seat.characters, seat.state, seat.ended, seat.tools = event.model, 0, "asked", None, 0
                 seat.begun = seat.begun if seat.begun is not None else time.monotonic()
             case Delta():
                 seat = self.seats[event.stage, event.label]
@@ -77,6 +82,16 @@ class Progress:
             case CallEnded():
                 seat = self.seats[event.call.stage, event.call.label]
                 seat.state, seat.ended = event.call.error or "done", time.monotonic()
+            case ToolStarted():
+                seat = self.seats[event.stage, event.label]
+                seat.tools, seat.ended = seat.tools + 1, None
+                seat.state = f"searching: {called(event.tool, event.arguments)[:CALLED]}"
+            case ToolEnded():
+                # What a server ran was never told to begin, nor does anybody wait for it.
+                seat = self.seats[event.use.stage, event.use.label]
+                if seat.tools:
+                    seat.tools -= 1
+                    seat.state = seat.state if seat.tools else "thinking"
             case SeatFailed():
                 lost = event.failed
                 self.seats["panel", lost.label].state = "skipped" if lost.skipped else f"no answer: {lost.error}"

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SettingsError
+from ..folders import config_dir
 from ..keys import environment_keys
 from ..presets import endpoints, user_file
 from ..providers import Notify
-from ..settings import BUILT_IN, Panel, Settings, checked, config_dir, nearest
+from ..settings import BUILT_IN, Panel, Settings, checked, nearest
 from ..tools import Tool
 from ..tools.domains import Domains
 from .material import Material, distinct
@@ -172,7 +173,8 @@ async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], d
     settings = plan.settings
     chairs = [*plan.seats, *([plan.judge] if settings.judge_tools else [])]
     here = settings.web == "client" or (
-        settings.web == "auto" and any(not chair.endpoint.is_openrouter for chair in chairs)
+        settings.web == "auto"
+        and any(not chair.endpoint.is_openrouter and chair.takes_tools is not False for chair in chairs)
     )
     if not web or not here:
         return None

@@ -146,7 +146,7 @@ def _response(run: Run, chair: Chair, kit: Kit, outcome: Outcome, talk: Talk) ->
         model=chair.model,
         served_model=outcome.call.served_model,
         content=text,
-        reasoning=outcome.reasoning,
+        reasoning="\n\n".join(filter(None, talk.reasoning)),
         sources=_permitted(run, kit, label, talk.sources(text)),
         usage=usage,
         cost=cost,

@@ -60,10 +60,12 @@ class Talk:
     calls: list[Call] = field(default_factory=list[Call])
     read: list[Source] = field(default_factory=list[Source])
     found: list[Source] = field(default_factory=list[Source])
+    reasoning: list[str] = field(default_factory=list[str])
 
     def take(self, outcome: Outcome) -> None:
         self.calls.append(outcome.call)
         self.read.extend(outcome.sources)
+        self.reasoning.append(outcome.reasoning)
 
     def spent(self) -> tuple[Usage | None, float | None, float]:
         """Tokens, US dollars and seconds of all calls; None where nothing was reported or a price is unknown."""

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LocalModelError
-from ..settings import cache_dir, local_model_name
+from ..folders import cache_dir
+from ..settings import local_model_name
 
 _GGUF_MAGIC = b"GGUF"
 _OWN_FILE = "or set FUSION_LOCAL_MODEL to a GGUF file of your own."

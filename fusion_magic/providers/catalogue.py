@@ -16,7 +16,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from ..errors import CallError, KeyMissing
-from ..settings import Endpoint, cache_dir
+from ..folders import cache_dir
+from ..settings import Endpoint
 from . import ModelInfo, Providers
 from .scripted import installed
 

@@ -1,24 +1,21 @@
-"""Reads HTML and PDF into plain values; also a script, so that a page that keeps a parser busy can be killed.
+"""Reads HTML and PDF into plain values.
 
-The script reads one JSON line (`{"kind": …, "url": …, "path": […]}`) and the page's bytes from stdin, and writes one
-JSON object (`{"title": …, "text": …}`, `{"missing": …}` or `{"error": …}`). Standard library, trafilatura with lxml,
-and pypdf only: as a script it need not import the package, which takes longer than reading most pages.
+Standard library, trafilatura with lxml, and pypdf only: `pages_child.py` need not import the package for it, which takes
+longer than reading most pages.
 """
 
 from __future__ import annotations
 
 import importlib
 import io
-import json
 import re
-import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
 MAX_TEXT = 1_000_000  # characters of one page: forty readings of what a model gets at a time
+MAX_TITLE = 10_000  # of which a model gets the beginning
 MAX_ELEMENTS = 40_000  # of a page that is searched for its article, which takes up to 0.2 ms for each
-MEMORY = 1 << 30  # bytes of address space
 PDF_TIME = 8.0  # seconds; the pages read until then are what there is
 LEFT_OUT = "[The rest was left out.]"
 
@@ -142,34 +139,12 @@ def pdf_text(data: bytes, seconds: float) -> tuple[str, str]:
     return title, cut("\n\n".join(parts))
 
 
-def main() -> None:
-    """Read one page from stdin and write what it says."""
-    _limit()
-    asked = json.loads(sys.stdin.buffer.readline())
-    sys.path[:] = asked["path"]
-    data = sys.stdin.buffer.read()
+def told(kind: str, url: str, data: bytes) -> dict[str, str]:
+    """What a process that reads a page answers: `title` and `text`, or the `missing` parser, or the `error`."""
     try:
-        title, text = pdf_text(data, PDF_TIME) if asked["kind"] == "pdf" else html(data.decode(), asked["url"])
-        told = {"title": title, "text": text}
+        title, text = pdf_text(data, PDF_TIME) if kind == "pdf" else html(data.decode(), url)
     except ImportError as exc:
-        told = {"missing": exc.name or "trafilatura"}
+        return {"missing": exc.name or "trafilatura"}
     except ValueError as exc:
-        told = {"error": str(exc)}
-    sys.stdout.buffer.write(json.dumps(told).encode("ascii"))
-
-
-def _limit() -> None:
-    """No more memory, processor time or files than a page can need, where the system can say so."""
-    try:
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    except (ImportError, ValueError, OSError):  # Windows; macOS knows no limit of address space
-        pass
-
-
-if __name__ == "__main__":
-    main()
+        return {"error": str(exc)}
+    return {"title": title[:MAX_TITLE], "text": text}

@@ -16,7 +16,7 @@ from typing import Any, cast
 from urllib.parse import quote, unquote
 
 from ..errors import SettingsError
-from ..settings import cache_dir
+from ..folders import cache_dir
 from .corpus_index import Index, Row
 from .corpus_reading import Document, line, list_folder, numbered, read_file
 

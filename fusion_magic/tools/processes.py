@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
-import resource
-import sys
 from pathlib import Path
 
-KB, PAGE = 1024, resource.getpagesize() if sys.platform != "win32" else 4096
+KB, PAGE = 1024, mmap.PAGESIZE
 
 
 def descendants(pid: int) -> list[int]:

@@ -27,7 +27,7 @@ def main() -> None:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     # Now, while what lies below the home folder can still be read.
-    import sandlock._sdk  # noqa: F401  # pyright: ignore
+    importlib.import_module("sandlock._sdk")
 
     become(request["user"])
     for limit, most in ((resource.RLIMIT_FSIZE, request["disk"]), (resource.RLIMIT_CORE, 0)):
@@ -91,9 +91,20 @@ def size(folder: str) -> int:
     return total
 
 
+def children() -> list[int]:
+    """The processes that threads of this one have started."""
+    found: list[int] = []
+    for task in Path("/proc/self/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except OSError:  # the thread has ended meanwhile
+            continue
+    return found
+
+
 def end_children() -> None:
     """Kill every descendant; orphans come to this process, which is their subreaper."""
-    while pids := [int(pid) for task in Path("/proc/self/task").glob("*/children") for pid in task.read_text().split()]:
+    while pids := children():
         for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -209,7 +209,7 @@ class Sandlock:
 
     async def start(self, command: str) -> Running:
         try:
-            import sandlock
+            import sandlock  # pyright: ignore[reportMissingTypeStubs]
         except ImportError as exc:
             raise FileNotFoundError("sandlock") from exc
         scratch = tempfile.TemporaryDirectory(prefix="fusion-", ignore_cleanup_errors=True)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from fusion_magic import Line
+from fusion_magic.folders import config_dir
 from fusion_magic.providers import ChatRequest
 from fusion_magic.results import FusionResult
-from fusion_magic.settings import config_dir
 from servers import mcp_server
 
 ANALYSIS = {

@@ -12,6 +12,7 @@ import pytest
 
 from fusion_magic import scripted
 from fusion_magic.errors import EndpointUnreachable, KeyMissing
+from fusion_magic.folders import cache_dir
 from fusion_magic.prices import FREE, Price
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.catalogue import (
@@ -24,7 +25,7 @@ from fusion_magic.providers.catalogue import (
     listing,
     successors,
 )
-from fusion_magic.settings import Endpoint, cache_dir
+from fusion_magic.settings import Endpoint
 from servers.openrouter import Server, default_models
 
 ENDPOINT = Endpoint(name="openrouter", base_url="http://nowhere.invalid/v1")

@@ -19,9 +19,9 @@ import httpx
 import pytest
 
 from fusion_magic.errors import LocalModelError
+from fusion_magic.folders import cache_dir
 from fusion_magic.providers import _local_server, local
 from fusion_magic.providers._local_weights import progress_bar
-from fusion_magic.settings import cache_dir
 
 GGUF = b"GGUF" + bytes(200_000)
 needs_runtime = pytest.mark.skipif(not importlib.util.find_spec("xllamacpp"), reason="xllamacpp is not installed")

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fusion_magic.errors import SettingsError
-from fusion_magic.settings import cache_dir
+from fusion_magic.folders import cache_dir
 from fusion_magic.tools.corpus import Corpus, as_corpus
 from tools.documents import code, markdown, notebook
 

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from ...characters import plain
 from ...events import ToolStarted
 from ...results import Call, Stage, ToolUse, dollars
-from ..static.words import in_words
+from ..static.words import called
 from .blocks import Text
 
 State = Literal["queued", "thinking", "searching", "writing", "waiting", "done", "failed", "skipped", "stopped"]
 REASONING_AT_MOST = 8_000  # the last ones
 NAME_AT_MOST, SENTENCE_AT_MOST = 300, 1_000  # a name or an error may be hostile too
 TOOL_AT_MOST, TOOLS_AT_MOST = 200, 60  # characters of a call of a tool; calls that are listed
+FULL = "full"  # the row of a call that is not listed
 CHARACTERS_PER_TOKEN = 4  # a rule of thumb for English, until the server reports tokens
 
 
@@ -37,6 +38,7 @@ class Card:
     reasoning: str = ""
     calls: list[Call] = field(default_factory=list[Call])
     tools: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    unlisted: int = 0  # calls of tools beyond those
     told: dict[str, Any] = field(default_factory=dict[str, Any])
     _figures: str = ""
     _asked_at: float = 0.0
@@ -45,6 +47,7 @@ class Card:
     _thoughts: str = ""
     _asks: bool = False
     _new_tools: set[str] = field(default_factory=set[str])
+    _running: dict[tuple[int, int], str] = field(default_factory=dict[tuple[int, int], str])
 
     @property
     def is_going(self) -> bool:
@@ -78,22 +81,29 @@ class Card:
     def use_tool(self, event: ToolStarted) -> None:
         """A tool is called."""
         self.state = "searching"
-        self._list_tool(event.step, event.number, event.tool, event.arguments, "going", "")
+        row = self._running[event.step, event.number] = self._next_row()
+        self._list_tool(row, event.tool, event.arguments, "going", "")
 
     def end_tool(self, use: ToolUse) -> None:
         """A call of a tool has ended."""
         took = "" if use.duration is None else f"{use.duration:.1f} s · "
         figures = short(use.error, TOOL_AT_MOST) if use.error else f"{took}{use.size:,} characters"
-        self._list_tool(use.step, use.number, use.tool, use.arguments, "failed" if use.error else "done", figures)
-        if self.state == "searching" and not any(row["state"] == "going" for row in self.tools.values()):
+        row = self._running.pop((use.step, use.number), None) or self._next_row()  # a server's are told at their end
+        self._list_tool(row, use.tool, use.arguments, "failed" if use.error else "done", figures)
+        if self.state == "searching" and not self._running:
             self.state = "thinking"
 
-    def _list_tool(self, step: int, number: int, tool: str, arguments: str, state: str, figures: str) -> None:
-        key = f"{step}.{number}"
-        if key in self.tools or len(self.tools) < TOOLS_AT_MOST:
-            what = short(" ".join((tool, in_words(arguments))).strip(), TOOL_AT_MOST)
-            self.tools[key] = {"what": what, "state": state, "figures": figures}
-            self._new_tools.add(key)
+    def _next_row(self) -> str:
+        """The number of a new row; none where the list is full. A fallback's steps begin anew, its rows go on."""
+        if len(self.tools) < TOOLS_AT_MOST:
+            return str(len(self.tools) + 1)
+        self.unlisted += 1
+        return FULL
+
+    def _list_tool(self, row: str, tool: str, arguments: str, state: str, figures: str) -> None:
+        if row != FULL:
+            self.tools[row] = {"what": short(called(tool, arguments), TOOL_AT_MOST), "state": state, "figures": figures}
+            self._new_tools.add(row)
 
     def settle(self, state: State, note: str = "") -> None:
         """The card has come to its end, unless another call follows."""
@@ -129,6 +139,7 @@ class Card:
             "note": short(self.note),
             "figures": self._figures,
             "attempt": self.attempt,
+            "unlisted": self.unlisted,
         }
 
     def news(self) -> dict[str, Any]:
@@ -138,7 +149,7 @@ class Card:
         self.told = facts
         thought, self._thoughts = plain(self._thoughts), ""
         self.reasoning = (self.reasoning + thought)[-REASONING_AT_MOST:]
-        tools = {key: self.tools[key] for key in sorted(self._new_tools)}
+        tools = {row: use for row, use in self.tools.items() if row in self._new_tools}
         self._new_tools.clear()
         extra = {name: value for name, value in (("thought", thought), ("tools", tools)) if value}
         return {**changed, **self.text.take(), **extra}
@@ -147,7 +158,7 @@ class Card:
         """All that the page shows."""
         told = self.told or self.facts()
         texts = {"blocks": list(self.text.html), "rest": self.text.rest, "thought": self.reasoning}
-        return {**told, **texts, "tools": self.tools}
+        return {**told, **texts, "tools": dict(self.tools)}
 
 
 def _ended_figures(calls: list[Call]) -> str:

@@ -213,13 +213,13 @@ function makeCard(card, skip) {
     put(figures, card.figures);
     put(price, isOver(card) ? "" : card.price); // then the figures have the cost
     put(note, card.note);
-    drawTools(card.tools);
+    drawTools(card.tools, card.unlisted);
     if (left) drawSkip(card);
   }
 
-  function drawTools(calls) {
+  function drawTools(calls, unlisted) {
     tools.hidden = !calls.size;
-    put(used, `Tools (${calls.size})`);
+    put(used, unlisted ? `Tools (${calls.size + unlisted}, the first ${calls.size})` : `Tools (${calls.size})`);
     let row = uses.firstElementChild;
     for (const { what, state, figures } of calls.values()) {
       row ??= uses.appendChild(make("li", {}, make("span"), make("span", { className: "fm-took" })));

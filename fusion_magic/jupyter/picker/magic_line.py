@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ...errors import SettingsError
+from ...pipeline.kit import web_names
 from ...presets import PANEL_NAME, panels
 from ...settings import Panel, Panelist
 
 # IPython evaluates {…} and $… in a line, and argparse takes what begins with - for a flag: a name is never to do that.
+CHANGED = " (changed)"  # behind the name of the panel that one was made from
 PLAIN_NAME = re.compile(r"[\w~][\w~./:@+-]*")
 
 
@@ -20,8 +22,11 @@ def magic_line(panel: Panel) -> str:
         SettingsError: a seat has a persona, temperature or effort of its own, or a name that no line can hold;
             `save_panel` gives the panel a name.
     """
+    tools = ["--tools", ",".join(panel.tools or ()) or "none"]
     if (name := name_of(panel)) is not None:
         return f"%%fusion --panel {name}"
+    if (name := _name_without_tools(panel)) is not None:
+        return " ".join(["%%fusion", "--panel", name, *tools])
     if unsaid := list(_unsaid(panel)):
         raise SettingsError(f"A line can't say {', '.join(unsaid)}; save the panel and use it by its name.")
     words = ["%%fusion", *(word for seat in panel.models for word in ("-m", seat.model))]
@@ -29,19 +34,33 @@ def magic_line(panel: Panel) -> str:
         words += ["--judge", panel.judge.model]
     if panel.synthesizer.model != panel.judge.model:
         words += ["--synthesizer", panel.synthesizer.model]
-    return " ".join(words)
+    return " ".join([*words, *(tools if panel.tools else ())])
 
 
 def name_of(panel: Panel) -> str | None:
     """The name under which this very panel can be asked for: a preset's, or one in `fusion.toml`."""
+    return _first_named(panel, asks_the_same)
+
+
+def _name_without_tools(panel: Panel) -> str | None:
+    """The name of a panel that differs in its tools alone."""
+    return _first_named(panel, lambda one, other: _members(one) == _members(other))
+
+
+def _first_named(panel: Panel, fits: Callable[[Panel, Panel], bool]) -> str | None:
     usable = {name: other for name, other in panels().items() if PANEL_NAME.fullmatch(name)}
-    same = [name for name, other in usable.items() if asks_the_same(panel, other)]
-    return panel.name if panel.name in same else next(iter(same), None)
+    fitting = [name for name, other in usable.items() if fits(panel, other)]
+    own = panel.name.removesuffix(CHANGED)
+    return own if own in fitting else next(iter(fitting), None)
 
 
 def asks_the_same(one: Panel, other: Panel) -> bool:
-    """Whether two panels ask the same models in the same way, whatever they are called."""
-    return (one.models, one.judge, one.synthesizer) == (other.models, other.judge, other.synthesizer)
+    """Whether two panels ask the same models in the same way and with the same tools, whatever they are called."""
+    return _members(one) == _members(other) and web_names(one.tools or ()) == web_names(other.tools or ())
+
+
+def _members(panel: Panel) -> tuple[object, ...]:
+    return panel.models, panel.judge, panel.synthesizer
 
 
 def _unsaid(panel: Panel) -> Iterator[str]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...characters import plain
-from ...doctor import SERVERS
+from ...doctor import SERVERS, missing_for_web
 from ...keys import find_key
 from ...pipeline.plan import PARAMETERS, kinship
-from ...presets import FREE_MEMBER, endpoints
+from ...presets import FREE_MEMBER, TINY, endpoints
 from ...prices import FREE, UNKNOWN, Price
 from ...providers import ModelInfo, Providers
 from ...providers.catalogue import DAY, Listing, find, free_models, kept, listing, successors, writes_text
@@ -71,7 +71,11 @@ class Offer:
     def doubts(self, panel: Panel) -> list[str]:
         """What speaks against a panel, a sentence each."""
         seats = (*panel.models, panel.judge, panel.synthesizer)
-        return list(dict.fromkeys([*_kin(panel), *kinship(panel), *self._unknown(seats), *self._deaf(seats)]))
+        return list(
+            dict.fromkeys(
+                [*_kin(panel), *kinship(panel), *self._unknown(seats), *self._deaf(seats), *self._webless(panel)]
+            )
+        )
 
     def _unknown(self, seats: Iterable[Panelist]) -> Iterator[str]:
         listed = self.listings["openrouter"][1].models
@@ -80,6 +84,21 @@ class Offer:
             if name == "openrouter" and find(listed, slug) is None:
                 near = successors(listed, slug, 1)
                 yield f"{model} is not in OpenRouter's catalogue{f'; nearest: {near[0]}' if near else ''}."
+
+    def _webless(self, panel: Panel) -> Iterator[str]:
+        """Who would go without the panel's web tools, and for whom this machine lacks what they need."""
+        if not panel.tools:
+            return
+        elsewhere: list[str] = []
+        for model in dict.fromkeys(seat.model for seat in panel.models):
+            entry = self.entry(model)
+            if model == TINY or (entry and entry.parameters is not None and "tools" not in entry.parameters):
+                yield f"{model} takes no tools; it would answer without the web."
+            elif split_model(model)[1] != "openrouter":
+                elsewhere.append(model)
+        if elsewhere and (missing := missing_for_web()):
+            are = "is" if len(elsewhere) == 1 else "are"
+            yield f"{', '.join(elsewhere)} {are} not on OpenRouter, and this machine can't search for it yet. {missing}"
 
     def _deaf(self, seats: Iterable[Panelist]) -> Iterator[str]:
         for seat in seats:

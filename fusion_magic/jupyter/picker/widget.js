@@ -176,7 +176,7 @@ function render({ model, el }) {
         focus = focus || (root.contains(active) && active.dataset.key);
         drawHead();
         seats.replaceChildren(...draft.models.map(drawSeat));
-        chairs.replaceChildren(...Object.keys(CHAIRS).map(drawChair));
+        chairs.replaceChildren(...Object.keys(CHAIRS).map(drawChair), drawWeb());
         doubts.replaceChildren(...model.get("_state").doubts.map((doubt) => h("li", {}, doubt)));
         drawFold();
         drawLine();
@@ -192,13 +192,12 @@ function render({ model, el }) {
             known ? null : h("option", { value: "" }, state.name.endsWith("(changed)") ? state.name : "own choice"),
             groups.map(([label, found]) => h("optgroup", { label }, found)));
         start.value = known ? state.name : "";
-        const score = state.score ? ` DRACO ${state.score} %, as published, measured with tools.` : "";
-        const source = state.source ? ` Source: ${state.source}.` : "";
+        const told = [state.about, state.score && `DRACO ${state.score} %, as published, measured with tools.`, state.source && `Source: ${state.source}.`];
         const cost = h("div", { class: waiting ? "fm-cost fm-waits" : "fm-cost" },
             h("strong", {}, state.parts.length ? `${state.cost} a run` : state.cost), " ",
-            h("span", {}, state.parts.join(" · ")), h("span", {}, state.parts.length ? ASSUMED : ""),
+            h("span", {}, state.parts.join(" · ")), h("span", {}, state.parts.length ? ASSUMED : ""), h("span", {}, draft.tools.length ? "Fees of web searches, and tokens of what they bring, are not in it." : ""),
             h("span", {}, state.unpriced.length ? `not priced: ${state.unpriced.join(", ")}` : ""));
-        head.replaceChildren(h("div", {}, h("label", { for: start.id }, "Start from"), start, h("p", {}, `${state.about}${score}${source}`)), cost);
+        head.replaceChildren(h("div", {}, h("label", { for: start.id }, "Start from"), start, h("p", {}, told.filter(Boolean).join(" "))), cost);
     }
     function drawSeat(seat, index) {
         const last = draft.models.length - 1, own = `${letter(index)}, ${seat.model}`;
@@ -231,6 +230,11 @@ function render({ model, el }) {
             h("button", { type: "button", "data-key": `change-${chair}`, "aria-label": `Change the ${chair}, ${now}`, onclick: () => choose(chair) }, "Change"),
             now === usual ? null : h("button", { type: "button", "data-key": `usual-${chair}`, "aria-label": `${words} as ${chair}`, onclick: reset }, words));
     }
+    function drawWeb() {
+        const box = h("input", { type: "checkbox", role: "switch", "data-key": "web", checked: draft.tools.length > 0,
+            onchange: () => propose({ ...draft, tools: box.checked ? ["web"] : [] }, `Web search and pages: ${box.checked ? "on" : "off"}.`) });
+        return h("div", { class: "fm-chair" }, h("b", {}, "Tools"), h("label", {}, box, "Web search and pages"));
+    }
     function drawLine() {
         const { text, problem } = model.get("_state").line, field = `${id}-line`;
         if (!text) return line.replaceChildren(h("span", {}, "Line"), h("p", {}, problem));
@@ -245,7 +249,7 @@ function render({ model, el }) {
         const toggle = (key, label) => h("button", { type: "button", "data-key": `filter-${key}`, "aria-pressed": String(at.filters.has(key)),
             onclick: () => { at.filters.has(key) ? at.filters.delete(key) : at.filters.add(key); redraw(); } }, label);
         const vendors = [...new Set(rows.map((row) => row.vendor))].filter(Boolean).sort();
-        if (!vendors.includes(at.vendor)) at.vendor = "";
+        at.vendor = vendors.includes(at.vendor) ? at.vendor : "";
         const vendor = h("select", { "aria-label": "Vendor", "data-key": "vendor", onchange: () => { at.vendor = vendor.value; redraw(); } },
             h("option", { value: "" }, "every vendor"), vendors.map((word) => h("option", { value: word }, word)));
         vendor.value = at.vendor;
@@ -321,8 +325,7 @@ function render({ model, el }) {
     const onState = () => {
         const { panel, answered: [view, number] } = model.get("_state");
         if (waiting && !(view === id && number === waiting)) return;
-        waiting = 0;
-        draft = panel;
+        [draft, waiting] = [panel, 0];
         drawPanel();
         drawRows();
     };
@@ -335,10 +338,7 @@ function render({ model, el }) {
         _state: onState, _rows: onRows, _named: () => drawPanel(), _sources: keepFocus(drawFoot), _asking: keepFocus(drawFoot),
         _message: drawMessage, prompt: () => { if (prompt !== root.getRootNode().activeElement) prompt.value = model.get("prompt"); },
     };
-    for (const [trait, heed] of Object.entries(heeded)) {
-        heed();
-        model.on(`change:${trait}`, heed);
-    }
+    for (const [trait, heed] of Object.entries(heeded)) { heed(); model.on(`change:${trait}`, heed); }
     ask("hello");
     const clock = setInterval(keepFocus(drawFoot), 60_000);
     return () => {

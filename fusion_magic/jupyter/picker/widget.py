@@ -23,7 +23,7 @@ from ...presets import FREE_MEMBER, default_panel, panel_named, panels, save_pan
 from ...prices import Estimate
 from ...providers.catalogue import DAY
 from ...settings import Panel, Panelist, checked
-from .magic_line import asks_the_same, magic_line
+from .magic_line import CHANGED, asks_the_same, magic_line
 from .offer import kept_offer, look
 
 Chosen = Panel | str | Iterable[str | Panelist]
@@ -50,8 +50,7 @@ class Picker(AnyWidget):
         picker.panel = ["openai/gpt-5.5", "llama3.2@ollama"]
         picker.observe(lambda change: print(change.new), "panel")
 
-    Everything that the page can do has a method here, so it works without a browser too. Tools are not picked:
-    panelists have none yet.
+    Everything that the page can do has a method here, so it works without a browser too.
 
     Attributes:
         panel: what is picked now. A value that is no panel raises SettingsError and changes nothing.
@@ -91,7 +90,10 @@ class Picker(AnyWidget):
     # --- what one can do -----------------------------------------------------------------------------
 
     def estimate(self) -> Estimate:
-        """What a run would cost, from the list prices that are known here; see `fusion_magic.prices.estimate`."""
+        """What a run would cost, from the list prices that are known here; see `fusion_magic.prices.estimate`.
+
+        The fees of web searches, and the tokens of what they bring, are not in it.
+        """
         return prices.estimate(self.panel, self._offer.price_of)
 
     def magic_line(self) -> str:
@@ -143,8 +145,9 @@ class Picker(AnyWidget):
         self._parent, self._page = _current_parent(), None
         bundle: Any = super()._repr_mimebundle_(**options)
         data = bundle[0] if isinstance(bundle, tuple) else bundle
+        cost = f"{self.estimate()}{' without web searches' if self.panel.tools else ''}"
         data["text/plain"] = (
-            f"{self!r}, a run: {self.estimate()}. This place shows no widgets: set .panel, then .run() or .save(NAME)."
+            f"{self!r}, a run: {cost}. This place shows no widgets: set .panel, then .run() or .save(NAME)."
         )
         return bundle
 
@@ -160,6 +163,7 @@ class Picker(AnyWidget):
                     "models": [_seat(seat) for seat in panel.models],
                     "judge": _seat(panel.judge),
                     "synthesizer": _seat(panel.synthesizer),
+                    "tools": list(panel.tools or ()),
                 },
                 "name": panel.name,
                 "about": panel.about,
@@ -227,10 +231,10 @@ class Picker(AnyWidget):
 
     def _renamed(self, panel: Panel) -> Panel:
         """A changed panel does not keep the name, the sentence and the score of the one it was."""
-        name = self.panel.name.removesuffix(" (changed)")
+        name = self.panel.name.removesuffix(CHANGED)
         if (named := panels().get(name)) and asks_the_same(panel, named):
             return named
-        return panel.model_copy(update={"name": f"{name} (changed)" if name else ""})
+        return panel.model_copy(update={"name": f"{name}{CHANGED}" if name else ""})
 
     def _with_free(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The members of `free` are chosen when it runs; beside other models they must be named now."""
@@ -242,7 +246,7 @@ class Picker(AnyWidget):
             raise SettingsError("The members of `free` are not known without OpenRouter's list of models; refresh it.")
         written = [other for seat in seats for other in (members if _is_free(seat) else [seat])]
         chairs = {name: members[0] if _is_free(given[name]) else given[name] for name in ("judge", "synthesizer")}
-        return {"models": written, **chairs}
+        return {**given, "models": written, **chairs}
 
     def _on_refresh(self, _: Mapping[str, Any]) -> None:
         self.refresh()

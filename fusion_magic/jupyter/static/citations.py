@@ -1,4 +1,4 @@
-"""Opens what an answer cites in its place: seats named like `[A]` or `[A, B]`, and links to pages the panel cited.
+"""Opens what an answer cites in its place: seats named like `[A]` or `[A, B]`, and pages and documents of the panel.
 
 Each becomes a <details> in the running text: no ids, no scripts, so that it works in a notebook that is not trusted.
 """
@@ -16,11 +16,12 @@ from ...results import FusionResult, Response, Source
 from ..markup import escape, plain, to_html
 from .passages import Passages, words
 from .prose import address
-from .words import short
+from .words import is_web, short, where
 
 PASSAGE = 400  # characters of a passage at most
 ROOM = 12_000  # characters of all passages of an answer together; many citations share it
 LINKS = 60  # links to sources in all of them together
+QUOTES = 2  # passages of a page that are shown
 MAX_OPENED = 250  # citations of one answer; the rest stay text
 NEAR = 1_000  # characters before and behind a citation in which its sentence is looked for
 TITLE = 120  # characters of a source's title
@@ -28,6 +29,8 @@ TITLE = 120  # characters of a source's title
 _CITATION = re.compile(
     r"\[(?:Responses? |Seats? )?(?P<seats>[A-H](?:\s?(?:,|;|/|&|\+|-|–|,? and|und|et|y)\s?[A-H]){0,7})\]"
 )
+_PLACE = re.compile(r"corpus:[^\s<>()\[\]{}\"'`|,;]+")  # of a document, as a collection's tools write it
+_CITED = re.compile(f"{_CITATION.pattern}|(?P<place>{_PLACE.pattern})")
 _RANGE = re.compile(r"([A-H])\s?[-–]\s?([A-H])")
 _SENTENCE_END = re.compile('[.!?][\\s"”’)\\]]*(?=\\s|$)|[\u3002\uff01\uff1f]')
 # Marks stand in for our HTML while the answer is sanitized. `plain` and the parser let no such character through.
@@ -61,8 +64,9 @@ def cited_html(result: FusionResult, answer: str) -> str:
 
 
 def page_address(url: str) -> str:
-    """An address as it is compared: as the parser writes it, without fragment and last slash."""
-    return _addresses.normalizeLink(plain(url)).partition("#")[0].rstrip("/")
+    """An address as it is compared: as the parser writes it, without last slash and, on the web, fragment."""
+    written = _addresses.normalizeLink(plain(url))
+    return written.partition("#")[0].rstrip("/") if is_web(url) else written
 
 
 _addresses = MarkdownIt()
@@ -108,14 +112,22 @@ class _Marks(list[Mark]):
 
     def _cited(self, part: str, text: str, position: int) -> Iterator[Token]:
         done = 0
-        for found in _CITATION.finditer(part):
-            seats = tuple(seat for seat in _letters(found["seats"]) if seat in self._seats)
-            if not seats or len(self) >= MAX_OPENED:
+        for found in _CITED.finditer(part):
+            if len(self) >= MAX_OPENED:
+                break
+            if found["place"]:
+                written = found[0].rstrip(".:!?")
+                if source := self._pages.get(page_address(written)):
+                    yield _text(part[done : found.start()])
+                    yield from (self._mark(source), _text(written), self._mark(None))
+                    done = found.start() + len(written)
                 continue
-            yield _text(part[done : found.start()])
-            sentence = _sentence(text, position + found.start(), position + found.end())
-            yield self._mark(Citation(found[0], seats, sentence))
-            done = found.end()
+            seats = tuple(seat for seat in _letters(found["seats"]) if seat in self._seats)
+            if seats:
+                yield _text(part[done : found.start()])
+                sentence = _sentence(text, position + found.start(), position + found.end())
+                yield self._mark(Citation(found[0], seats, sentence))
+                done = found.end()
         yield _text(part[done:])
 
     def _mark(self, mark: Mark) -> Token:
@@ -160,6 +172,8 @@ class _Opened:
             for source in response.sources
         }
         self._linked: list[Source] = []
+        pages = sum(isinstance(mark, Source) for mark in marks)
+        self._quote = min(PASSAGE, ROOM // max(1, QUOTES * pages))
 
     def html(self, number: int) -> str:
         """The HTML that takes the place of a mark."""
@@ -172,7 +186,7 @@ class _Opened:
                 self._linked.append(source)
                 return f"{_OPENED}<summary>"
             case None:
-                return f"</summary><div>{_page(self._linked.pop())}</div></details>"
+                return f"</summary><div>{self._page(self._linked.pop())}</div></details>"
 
     def _entry(self, label: str, sentence: str) -> str:
         response = self._responses[label]
@@ -189,20 +203,23 @@ class _Opened:
         told = f"Sources: {', '.join(links)}" if links else ""
         return told + (f"{', ' if told else 'Sources: '}{more} {'more ' if told else ''}below" if more > 0 else "")
 
-
-def _page(source: Source) -> str:
-    seats = f" · cited by {escape(', '.join(source.labels))}" if source.labels else ""
-    title = f"{escape(_short(source.title))} · " if source.title and source.title != source.url else ""
-    return f"{title}{link(Source(url=source.url))}{seats}"
+    def _page(self, source: Source) -> str:
+        """A page or document with who used it, and what it says as far as that was shown."""
+        seats = f" · cited by {escape(', '.join(source.labels))}" if source.labels else ""
+        title = f"{escape(_short(source.title))} · " if source.title and source.title != source.url else ""
+        place = link(Source(url=source.url)) if is_web(source.url) else escape(_short(where(source)))
+        quotes = filter(None, (" ".join(plain(quote).split()) for quote in source.quotes[:QUOTES]))
+        quoted = "".join(f"<blockquote>{escape(_short(quote, self._quote))}</blockquote>" for quote in quotes)
+        return f"{title}{place}{seats}{quoted}"
 
 
 def link(source: Source) -> str:
-    """A source as a link by its title; only its title where its address is none of the web."""
-    title = escape(_short(source.title or source.url))
-    if not source.url.startswith(("http://", "https://")):
-        return title
-    return f'<a href="{escape(address(source.url))}">{title}</a>'
+    """A source as a link by its title; its title and its place where its address is none of the web."""
+    if is_web(source.url):
+        return f'<a href="{escape(address(source.url))}">{escape(_short(source.title or source.url))}</a>'
+    title, place = _short(source.title), _short(where(source))
+    return escape(f"{title} ({place})" if title and title not in (source.url, place) else place)
 
 
-def _short(title: str) -> str:
-    return title if len(title) <= TITLE else f"{title[:TITLE]}…"
+def _short(text: str, most: int = TITLE) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -17,6 +17,7 @@ from .citations import cited_html, link
 from .words import (
     NEXT,
     Row,
+    Use,
     answer_of,
     by_topic,
     fate,
@@ -28,7 +29,8 @@ from .words import (
     provenance,
     seat_figures,
     short,
-    tool_lines,
+    tool_uses,
+    tools_title,
     totals,
 )
 
@@ -48,8 +50,8 @@ _KEPT = re.compile(r'(<pre.*?</pre>|<span class="mathjax_process">.*?</span>)|\n
 def html(result: FusionResult) -> str:
     """The result as HTML that reads with and without its style, and flat where <details> is not honoured."""
     seats = [
-        *(_response(response, tool_lines(result, response.label)) for response in result.responses),
-        *(_lost(lost, tool_lines(result, lost.label)) for lost in result.failed_models),
+        *(_response(response, tool_uses(result, response.label)) for response in result.responses),
+        *(_lost(lost, tool_uses(result, lost.label)) for lost in result.failed_models),
     ]
     parts = [
         *(f'<p class="fm-notice">{escape(line)}</p>' for line in notices(result)),
@@ -125,13 +127,13 @@ def _answer(result: FusionResult) -> str:
 
 
 def _analysis(result: FusionResult) -> str:
+    tools = _tools(tool_uses(result, ""), of="Judge: ")
     if result.analysis is None:
-        return ""
+        return f"<div {BOXES}>{tools}</div>" if tools else ""
     kinds = list(findings(result.analysis))
     found = "".join(f'<h2 class="fm-kind jp-toc-ignore" {KIND}>{kind}</h2>{_rows(rows)}' for kind, rows in kinds)
     body = f"{_legend(result.responses)}{found}" if kinds else "<p>No findings.</p>"
-    body += _tools(tool_lines(result, ""))
-    made = _details("fm-analysis", f"<strong>{escape(judge_line(result))}</strong>", body, is_open=True)
+    made = _details("fm-analysis", f"<strong>{escape(judge_line(result))}</strong>", body + tools, is_open=True)
     return f"<div {BOXES}>{made}</div>"
 
 
@@ -181,21 +183,21 @@ def _summary(label: str, model: str, rest: str) -> str:
     return f'{_seat(label)} · {escape(model)} · <span class="fm-figures">{escape(rest)}</span>'
 
 
-def _response(response: Response, tools: list[str]) -> str:
+def _response(response: Response, tools: list[Use]) -> str:
     thought = _details("fm-reasoning", "Reasoning", _text(response.reasoning)) if response.reasoning else ""
     cited = f"<p>Sources</p>{_links(response.sources)}" if response.sources else ""
     summary = _summary(response.label, named(response.model, response.served_model), seat_figures(response))
     return _details("fm-response", summary, thought + _tools(tools) + _text(response.content) + cited)
 
 
-def _tools(lines: list[str]) -> str:
-    if not lines:
+def _tools(uses: list[Use], of: str = "") -> str:
+    if not uses:
         return ""
-    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    return _details("fm-tools", f"Tools ({len(lines)})", f'<ul class="fm-links">{items}</ul>')
+    items = "".join(f"<li>{escape(' · '.join(filter(None, use)))}</li>" for use in uses)
+    return _details("fm-tools", f"{of}{tools_title(uses)}", f'<ul class="fm-links">{items}</ul>')
 
 
-def _lost(lost: FailedModel, tools: list[str]) -> str:
+def _lost(lost: FailedModel, tools: list[Use]) -> str:
     written = _text(lost.content) if lost.content else ""
     summary = _summary(lost.label, lost.model, fate(lost))
     return _details("fm-response fm-lost", summary, f"<p>{escape(lost.error)}</p>{_tools(tools)}{written}")

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 
-from ...results import FusionResult, Response
+from ...results import FusionResult, Response, Source
 from ..markup import MAX_CHARACTERS, plain, safe_markdown
 from .words import (
     NEXT,
@@ -18,13 +18,16 @@ from .words import (
     by_topic,
     fate,
     findings,
+    is_web,
     judge_line,
     needs_a_word,
     notices,
     provenance,
     seat_line,
-    tool_lines,
+    tool_uses,
+    tools_title,
     totals,
+    where,
 )
 
 BEGINNING = 400  # characters of a response
@@ -57,15 +60,41 @@ def markdown(result: FusionResult) -> str:
         *_analysis_markdown(result),
         *(_response_markdown(result, seat) for seat in result.responses),
         *_lost_markdown(result),
-        *(f"- {_line(source.title or source.url)}: `{address(source.url)}`" for source in result.sources),
+        _sources_markdown(result.sources),
         _foot_markdown(result),
     ]
     return safe_markdown("\n\n".join(part for part in parts if part))
 
 
 def _response_markdown(result: FusionResult, seat: Response) -> str:
-    tools = "\n".join(f"- {_line(line)}" for line in tool_lines(result, seat.label))
-    return "\n\n".join(filter(None, (f"**{_line(seat_line(seat))}**", tools, _closed(_beginning(seat.content)))))
+    parts = (f"**{_line(seat_line(seat))}**", _tools_markdown(result, seat.label), _closed(_beginning(seat.content)))
+    return "\n\n".join(filter(None, parts))
+
+
+def _tools_markdown(result: FusionResult, label: str, of: str = "") -> str:
+    """The calls of tools as a list; what a model wrote stands in code, where nothing is emphasis."""
+    if not (uses := tool_uses(result, label)):
+        return ""
+    rows = (" · ".join(filter(None, (_code(use.call), _line(use.came)))) for use in uses)
+    return "\n".join((f"{of}{tools_title(uses)}\n", *(f"- {row}" for row in rows)))
+
+
+def _code(value: str) -> str:
+    """Text as code on one line; a backtick, which would end it, becomes an apostrophe."""
+    return f"`{_line(value).replace('`', chr(39))}`" if value else ""
+
+
+def _sources_markdown(sources: tuple[Source, ...]) -> str:
+    lines: list[str] = []
+    for source in sources:
+        place = f"`{address(source.url)}`" if is_web(source.url) else _code(where(source))
+        lines.append(f"- {' · '.join(filter(None, (_title(source), place, _line(', '.join(source.labels)))))}")
+    return "\n".join((f"Sources ({len(sources)})\n", *lines)) if lines else ""
+
+
+def _title(source: Source) -> str:
+    """The source's title, where it says more than its address."""
+    return "" if source.title in (source.url, where(source)) else _line(source.title)
 
 
 def answer_markdown(result: FusionResult) -> str:
@@ -76,7 +105,9 @@ def answer_markdown(result: FusionResult) -> str:
 
 
 def _analysis_markdown(result: FusionResult) -> Iterator[str]:
+    tools = _tools_markdown(result, "", of="Judge: ")
     if result.analysis is None:
+        yield tools
         return
     yield f"### {_line(judge_line(result))}"
     kinds = list(findings(result.analysis))
@@ -84,6 +115,7 @@ def _analysis_markdown(result: FusionResult) -> Iterator[str]:
         yield "No findings."
     for kind, rows in kinds:
         yield f"**{kind}**\n\n" + "\n".join(_items(rows))
+    yield tools
 
 
 def _items(rows: list[Row]) -> Iterator[str]:
@@ -98,6 +130,7 @@ def _items(rows: list[Row]) -> Iterator[str]:
 def _lost_markdown(result: FusionResult) -> Iterator[str]:
     for lost in result.failed_models:
         yield f"**{lost.label} · {_line(lost.model)} · {fate(lost)}**\n\n{_line(lost.error)}"
+        yield _tools_markdown(result, lost.label)
         yield _closed(_beginning(lost.content))
 
 
@@ -151,17 +184,32 @@ def _parts(result: FusionResult) -> Iterator[str]:
     yield from answer_of(result)
     yield from _analysis_text(result)
     for seat in result.responses:
-        tools = (f"  {_line(line)}" for line in tool_lines(result, seat.label))
-        yield "\n".join((_line(seat_line(seat)), *tools, _beginning(seat.content)))
+        yield "\n".join((_line(seat_line(seat)), *_tools_text(result, seat.label), _beginning(seat.content)))
     for lost in result.failed_models:
-        told = (_line(f"{lost.label} · {lost.model} · {fate(lost)}"), _line(lost.error), _beginning(lost.content))
-        yield "\n".join(filter(None, told))
-    yield "\n".join(f"  {_line(source.title or source.url)}: {_line(source.url)}" for source in result.sources)
+        head = (_line(f"{lost.label} · {lost.model} · {fate(lost)}"), _line(lost.error))
+        yield "\n".join(filter(None, (*head, *_tools_text(result, lost.label), _beginning(lost.content))))
+    yield "\n".join(_sources_text(result.sources))
     yield " · ".join(filter(None, (totals(result), _line(provenance(result)), ", ".join(NEXT))))
 
 
+def _tools_text(result: FusionResult, label: str, of: str = "") -> list[str]:
+    if not (uses := tool_uses(result, label)):
+        return []
+    return [f"  {of}{tools_title(uses)}", *(f"    {_line(' · '.join(filter(None, use)))}" for use in uses)]
+
+
+def _sources_text(sources: tuple[Source, ...]) -> Iterator[str]:
+    if sources:
+        yield f"Sources ({len(sources)})"
+    for source in sources:
+        parts = (_title(source), _line(where(source)), _line(", ".join(source.labels)))
+        yield f"  {' · '.join(filter(None, parts))}"
+
+
 def _analysis_text(result: FusionResult) -> Iterator[str]:
+    tools = "\n".join(_tools_text(result, "", of="Judge: "))
     if result.analysis is None:
+        yield tools
         return
     yield _line(judge_line(result))
     kinds = list(findings(result.analysis))
@@ -175,3 +223,4 @@ def _analysis_text(result: FusionResult) -> Iterator[str]:
             for row in filter(lambda row: row.text, stances):
                 lines.append(f"{indent}{f'[{_line(row.seats)}] ' if row.seats else ''}{_line(row.text)}")
         yield "\n".join(lines)
+    yield tools

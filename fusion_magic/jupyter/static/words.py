@@ -3,15 +3,38 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
 
-from ...results import Analysis, Call, Contradiction, FailedModel, FusionResult, Response, ToolUse, cost_text, dollars
+from ...results import (
+    Analysis,
+    Call,
+    Contradiction,
+    FailedModel,
+    FusionResult,
+    Response,
+    Source,
+    ToolUse,
+    cost_text,
+    dollars,
+)
 from ...settings import split_model
 
 DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
-ARGUMENTS = 200  # characters of a tool's arguments
+ARGUMENTS = 200  # characters of a call of a tool
+TOOLS = 60  # calls of tools that are listed of a seat; `_fusion.tools` has all
+ERROR = 400  # characters of why one failed
 NEXT = ("_fusion.responses", "_fusion.analysis", "_fusion.calls")  # what to type for the rest
+_ANCHOR = re.compile(r"#(page|cell|part)=(\d+)$")  # of a place in a local collection
+
+
+class Use(NamedTuple):
+    """A call of a tool: what was called with what, and what came of it."""
+
+    call: str
+    came: str
 
 
 class Row(NamedTuple):
@@ -49,7 +72,7 @@ def one_page(result: FusionResult) -> str:
         return ""
     (page,) = result.sources
     seats = {response.label for response in result.responses}
-    return f"All seats rest on one page: {page.title or page.url}." if seats == set(page.labels) else ""
+    return f"All seats rest on one page: {page.title or where(page)}." if seats == set(page.labels) else ""
 
 
 def needs_a_word(result: FusionResult) -> bool:
@@ -95,25 +118,57 @@ def seat_line(response: Response) -> str:
     return f"{response.label} · {named(response.model, response.served_model)} · {seat_figures(response)}"
 
 
-def tool_lines(result: FusionResult, label: str) -> list[str]:
-    """The calls of tools of a seat, or of the judge, one line each."""
-    return [_tool_line(use) for use in result.tools if use.label == label]
+def tool_uses(result: FusionResult, label: str) -> list[Use]:
+    """The calls of tools of a seat, or with no label of the judge, in the order they ended."""
+    uses = [use for use in result.tools if use.label == label]
+    more = [Use("", f"and {len(uses) - TOOLS} more in _fusion.tools")] if len(uses) > TOOLS else []
+    return [*map(_use, uses[:TOOLS]), *more]
 
 
-def _tool_line(use: ToolUse) -> str:
+def _use(use: ToolUse) -> Use:
     took = "" if use.duration is None else f"{use.duration:.1f} s"
-    came = f"failed: {use.error}" if use.error else f"{use.size:,} characters"
-    return " · ".join(filter(None, (f"{use.tool} {in_words(use.arguments)[:ARGUMENTS]}".strip(), took, came)))
+    came = f"failed: {_cut(use.error, ERROR)}" if use.error else f"{use.size:,} characters"
+    return Use(_cut(called(use.tool, use.arguments), ARGUMENTS), " · ".join(filter(None, (took, came))))
 
 
-def in_words(arguments: str) -> str:
-    """A tool's arguments without their JSON: the values alone."""
+def tools_title(uses: list[Use]) -> str:
+    """What stands above a list of calls of tools."""
+    return f"Tools ({len(uses)})" if uses[-1].call else "Tools"
+
+
+def called(tool: str, arguments: str) -> str:
+    """A call of a tool on one line: its name and the values of its arguments, without their JSON."""
+    return " ".join(f"{tool} {_in_words(arguments)}".split())
+
+
+def _in_words(arguments: str) -> str:
     try:
-        given = json.loads(arguments or "{}")
+        given: object = json.loads(arguments or "{}")
+        values = cast("dict[str, Any]", given).values() if isinstance(given, dict) else [given]
+        return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
     except (ValueError, RecursionError):
         return arguments
-    values = given.values() if isinstance(given, dict) else [given]
-    return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} …"
+
+
+# --- sources ----------------------------------------------------------------------------------------
+
+
+def is_web(url: str) -> bool:
+    """Whether an address is one that a browser may open."""
+    return url.startswith(("http://", "https://"))
+
+
+def where(source: Source) -> str:
+    """Where a source is to be found: its address, or the file and page of a local collection in words."""
+    if not source.url.startswith("corpus:"):
+        return source.url
+    path = unquote(_ANCHOR.sub("", source.url.removeprefix("corpus:")))
+    anchor = _ANCHOR.search(source.url)
+    return f"{path}, {anchor[1]} {anchor[2]}" if anchor else path
 
 
 def fate(lost: FailedModel) -> str:

@@ -1,0 +1,31 @@
+"""Where settings, caches and weights lie: FUSION_HOME, or the system's usual folders."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+
+
+def _folder(kind: Literal["config", "cache", "data"]) -> Path:
+    home = os.environ.get("FUSION_HOME")
+    if home:
+        return Path(home).expanduser() / ("cache" if kind == "cache" else "")
+    found = {
+        "config": platformdirs.user_config_path,
+        "cache": platformdirs.user_cache_path,
+        "data": platformdirs.user_data_path,
+    }
+    return found[kind]("fusion_magic", appauthor=False)
+
+
+def config_dir() -> Path:
+    """Where `fusion.toml` and stored keys are: FUSION_HOME, or the user's configuration folder."""
+    return _folder("config")
+
+
+def cache_dir() -> Path:
+    """Where catalogues and model weights are kept: FUSION_HOME/cache, or the user's cache folder."""
+    return _folder("cache")
