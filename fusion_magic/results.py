@@ -34,6 +34,7 @@ class Usage(_Value):
     completion_tokens: int = Field(default=0, description="output tokens, reasoning included")
     reasoning_tokens: int = Field(default=0, description="output tokens spent on reasoning, where reported")
     cached_tokens: int = Field(default=0, description="input tokens read from the provider's prompt cache")
+    web_searches: int = Field(default=0, description="searches that the server ran, which it may bill; where reported")
 
     @property
     def total_tokens(self) -> int:

@@ -76,7 +76,10 @@ def _tool(item: Any, namespace: Mapping[str, Any]) -> str | Tool:
     if item in (*BUILT_IN, "none"):
         return item
     if item in namespace:
-        return tool_of(namespace[item])
+        value = namespace[item]
+        if not isinstance(value, Tool) and not callable(value):
+            raise SettingsError(f'"{item}" is of type {type(value).__name__}, not a function that could be a tool.')
+        return tool_of(value)
     functions = [name for name, value in namespace.items() if callable(value) and not name.startswith("_")]
     raise SettingsError(f'There is no tool "{item}"{nearest(item, (*BUILT_IN, *functions))}')
 

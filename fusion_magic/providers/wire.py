@@ -136,7 +136,14 @@ def _usage(data: dict[str, Any]) -> Usage | None:
         completion_tokens=as_count(usage.get("completion_tokens")),
         reasoning_tokens=as_count(written.get("reasoning_tokens")),
         cached_tokens=as_count(given.get("cached_tokens")),
+        web_searches=_searches(usage),
     )
+
+
+def _searches(usage: dict[str, Any]) -> int:
+    """OpenRouter's schema has one name for this, its guide another."""
+    ran = as_object(usage.get("server_tool_use_details")) or as_object(usage.get("server_tool_use"))
+    return as_count(ran.get("web_search_requests"))
 
 
 def _cost(data: dict[str, Any]) -> float | None:
