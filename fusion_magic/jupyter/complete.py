@@ -1,21 +1,28 @@
-"""What Tab offers in `%%fusion` and `%fusion`: flags and their values, panels, models, variables and words."""
+"""What Tab offers in `%%fusion` and `%fusion`: flags and their values, panels, models, variables, files and words."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from types import ModuleType
+from itertools import islice
+from types import FunctionType, ModuleType
 from typing import Any
 
 from IPython.core import completer
 from IPython.core.interactiveshell import InteractiveShell
 
-from ..presets import endpoints, panels
+from ..characters import plain
+from ..presets import endpoints, panels, user_file
 from ..providers.catalogue import cached_ids
-from ..settings import Panel, local_model_name
+from ..settings import BUILT_IN, Panel, local_model_name
+from ..tools import Tool
+from ..tools.columns import is_frame
+from ..tools.functions import Function
 from . import commands, flags
 
 IDENTIFIER = "fusion_magic"
@@ -24,6 +31,7 @@ CELL = re.compile(r"\s*%%fusion(?=\s)")
 LINE = re.compile(r"(?:\s*[^\W\d]\w*\s*=)?\s*%fusion(?=\s)")
 WORD = re.compile(r"""(?:"(?:[^"\\]|\\.)*"?|'[^']*'?|\\.|[^\s"'\\])+""")
 BRACE = re.compile(r"(?<![{}\\$^_])\{([^\W\d]\w*)?$")  # of a prompt: where a variable's name is being written
+PATHS_AT_MOST = 500  # of a folder
 # `_`, `_5`, `_i5`, `__name__` and the like; `_fusion` and `_picker` are for the user.
 IPYTHONS = re.compile(r"_+|_i{0,3}\d*|_[iod]h|_exit_code|__\w+__|In|Out|exit|quit|open|get_ipython")
 Namespace = Mapping[str, Any]
@@ -139,9 +147,9 @@ def _flag_line(before: list[str], typed: str, after: list[str], namespace: Names
     used, waiting = _read(before)
     name, equals, value = typed.partition("=")
     if waiting is not None:
-        return _value(waiting, _unquoted(typed), namespace)
+        return _value(waiting, typed, namespace)
     if equals and name in _actions():
-        return _value(_actions()[name], _unquoted(value), namespace)
+        return _value(_actions()[name], value, namespace)
     if typed and not typed.startswith("-"):
         return NONE
     used |= _read(after)[0]
@@ -162,12 +170,27 @@ def _read(words: Iterable[str]) -> tuple[set[str], argparse.Action | None]:
     return used, waiting
 
 
-def _value(action: argparse.Action, typed: str, namespace: Namespace) -> Candidates:
+def _value(action: argparse.Action, written: str, namespace: Namespace) -> Candidates:
+    typed = _unquoted(written)
     if action.choices is not None:
         return _beginning(map(str, action.choices), typed, "choice")
-    if action.dest == "panel":
-        return _panels(typed, namespace)
-    return _models(typed) if action.dest in ("models", "judge", "synthesizer") else NONE
+    match action.dest:
+        case "panel":
+            return _panels(typed, namespace)
+        case "models" | "judge" | "synthesizer":
+            return _models(typed)
+        case "tools":
+            return _one_more([*BUILT_IN, "none", *_variables(namespace, _is_tool)], typed, "tool")
+        case "data":
+            return _one_more(_variables(namespace, is_frame), typed, "variable")
+        case "mcp":
+            return _one_more(user_file().mcp, typed, "server")
+        case "corpus":
+            return _values_or_paths(_variables(namespace, _is_corpus), written, files=False)
+        case "attach":
+            return _values_or_paths(_variables(namespace, _can_be_attached), written, files=True)
+        case _:
+            return NONE
 
 
 def _panels(typed: str, namespace: Namespace) -> Candidates:
@@ -199,6 +222,62 @@ def _known_models() -> Iterable[str]:
     for name, endpoint in endpoints().items():
         ids = cached_ids(endpoint)
         yield from ids if endpoint.name == "openrouter" else [f"{model}@{name}" for model in ids]
+
+
+# --- tools and what they work on --------------------------------------------------------------------
+
+
+def _one_more(names: Iterable[str], typed: str, kind: str) -> Candidates:
+    """Names of a list with commas; what stands in it is not offered again."""
+    *given, last = typed.split(",")
+    return _beginning((name for name in names if name not in given and not (given and name == "none")), last, kind)
+
+
+def _values_or_paths(variables: Iterable[str], written: str, *, files: bool) -> Candidates:
+    """Variables, then folders and files, as they have to stand on the line."""
+    typed, is_open = _unquoted(written), written[:1] in ("'", '"')
+    paths = _paths(typed if is_open else typed.replace("\\ ", " "), files=files)
+    shown = paths if is_open else (path.replace(" ", "\\ ") for path in paths)
+    return _beginning([*variables, *shown], typed, "path")
+
+
+def _paths(typed: str, *, files: bool) -> list[str]:
+    """The folders, and if wanted files, that begin so; a folder ends with / and goes on with the next Tab."""
+    folder, slash, begun = typed.rpartition("/")
+    with os.scandir(os.path.expanduser(folder + slash) or ".") as entries:
+        fitting = (entry for entry in entries if entry.name.startswith(begun) and _can_stand(entry.name, begun))
+        found = [(entry.name, entry.is_dir()) for entry in islice(fitting, PATHS_AT_MOST)]
+    return [f"{folder}{slash}{name}{'/' * is_folder}" for name, is_folder in sorted(found) if is_folder or files]
+
+
+def _can_stand(name: str, begun: str) -> bool:
+    """Whether a line can hold a file's name: IPython evaluates {…} and $…, argparse takes -x for a flag."""
+    is_hidden = name.startswith(".") and not begun.startswith(".")
+    return not is_hidden and not re.search(r"""^-|[{}$'"\\]|[^\S ]""", name) and plain(name) == name
+
+
+def _is_tool(value: object) -> bool:
+    """A tool, or a function that says in a docstring what it does: without one it can't be a tool."""
+    return isinstance(value, Tool | Function) or (isinstance(value, FunctionType) and bool(value.__doc__))
+
+
+def _is_corpus(value: object) -> bool:
+    """A Corpus, or a frame, which can become one."""
+    return _is("fusion_magic.tools.corpus", "Corpus", value) or is_frame(value)
+
+
+def _can_be_attached(value: object) -> bool:
+    """A frame, a column of one, a figure, or what shows itself as an image; nothing is drawn to find out."""
+    if isinstance(value, type):
+        return False
+    is_column = _is("pandas", "Series", value) or _is("polars", "Series", value)
+    is_image = any(hasattr(type(value), draw) for draw in ("_repr_png_", "_repr_jpeg_"))
+    return is_frame(value) or is_column or is_image or _is("matplotlib.artist", "Artist", value)
+
+
+def _is(module: str, kind: str, value: object) -> bool:
+    loaded = sys.modules.get(module)  # there is no value of a library that was never imported
+    return loaded is not None and isinstance(value, getattr(loaded, kind))
 
 
 # --- variables --------------------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 """Reads HTML and PDF into plain values.
 
-Standard library, trafilatura with lxml, and pypdf only: `pages_child.py` need not import the package for it, which takes
-longer than reading most pages.
+Standard library, trafilatura with lxml, and pypdf only, so that `pages_child.py` need not import this package.
 """
 
 from __future__ import annotations

@@ -11,10 +11,12 @@ import httpx
 
 from ..errors import ToolError
 from .addresses import Resolve, host_of, parse, public_addresses, system_resolve
+from .apart import prepare
 from .domains import Domains
 from .pages import Page, kind_of, read_apart
 
 MAX_BYTES = 5_000_000  # of a body, before and after decompression
+MAX_PDF = 20_000_000  # of a PDF: papers with figures are often larger than 5 MB
 MAX_REDIRECTS = 5
 FETCH_TIME = 20.0  # seconds for one page, redirects and slow bodies included
 CONNECT_TIME = 5.0  # seconds for each address of a host
@@ -37,7 +39,7 @@ class Fetched:
         url: the address that was asked for.
         final_url: where redirects led.
         content_type: as the server named it; may be empty.
-        data: at most MAX_BYTES.
+        data: at most MAX_BYTES, or MAX_PDF.
     """
 
     url: str
@@ -116,6 +118,7 @@ class Fetcher:
                 await asyncio.wait((reading.task,))
 
     async def _read(self, url: str) -> tuple[str, Page]:
+        prepare()
         fetched = await self.get(url)
         async with self._readers:
             page = await read_apart(fetched.data, fetched.content_type, fetched.final_url)
@@ -200,31 +203,31 @@ async def _received(asked: str, url: httpx.URL, response: httpx.Response) -> Fet
         reason = httpx.codes.get_reason_phrase(status)
         raise ToolError(f"{host_of(url)} answered {status} {reason}".rstrip() + ".")
     content_type = response.headers.get("content-type", "")
-    kind_of(content_type, str(url))  # refuses what can't be read before it is downloaded
-    return Fetched(asked, str(url), content_type, await _body(response))
+    kind = kind_of(content_type, str(url))  # refuses what can't be read before it is downloaded
+    return Fetched(asked, str(url), content_type, await _body(response, MAX_PDF if kind == "pdf" else MAX_BYTES))
 
 
-async def _body(response: httpx.Response) -> bytes:
+async def _body(response: httpx.Response, most: int) -> bytes:
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
         raise ToolError("The page is compressed in a way that was not asked for.")
     unpack = zlib.decompressobj(zlib.MAX_WBITS | 16) if "gzip" in encoding else None
     received, data = 0, bytearray()
-    _check_size(int(response.headers.get("content-length") or 0))
+    _check_size(int(response.headers.get("content-length") or 0), most)
     async for chunk in response.aiter_raw():
         received += len(chunk)
         try:
             # One byte past the limit shows that there is more, however much that is.
-            data += unpack.decompress(chunk, MAX_BYTES + 1 - len(data)) if unpack else chunk
+            data += unpack.decompress(chunk, most + 1 - len(data)) if unpack else chunk
         except zlib.error as exc:
             raise ToolError("The page is damaged: its compression can't be undone.") from exc
-        _check_size(max(received, len(data)))
+        _check_size(max(received, len(data)), most)
     return bytes(data)
 
 
-def _check_size(size: int) -> None:
-    if size > MAX_BYTES:
-        raise ToolError(f"The page is larger than {MAX_BYTES // 1_000_000} MB.")
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise ToolError(f"The page is larger than {most // 1_000_000} MB.")
 
 
 def _failure(url: httpx.URL, exc: httpx.HTTPError) -> str:

@@ -1,30 +1,24 @@
 """What a page says: HTML, text, JSON, XML and PDF as text for a model, without what is hidden from readers.
 
-Pages of strangers are read in a child process, `read_apart`: a hostile page of 4 MB kept a parser busy for three
-minutes, and neither a thread nor C code can be stopped. The child costs about half a second to start. `read_page` does
-the same in this process, for documents of the user's own.
+Pages of strangers are read in a process of their own, `read_apart`: a hostile page of 4 MB kept a parser busy for three
+minutes, and neither a thread nor C code can be stopped. `read_page` does the same in this process, for documents of the
+user's own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import codecs
-import json
 import mimetypes
-import os
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from ..characters import plain
 from ..errors import ToolError
-from . import _parsers
+from . import _parsers, apart
 
-READ_TIME = 20.0  # seconds for one page in a child, start included; an article takes one
+READ_TIME = 20.0  # seconds for one page read apart; an article takes less than one
 MAX_TITLE = 300
 INSTALL = 'pip install "fusion-magic[web]"'
 
@@ -143,37 +137,16 @@ async def read_apart(data: bytes, content_type: str, url: str, seconds: float = 
         return await asyncio.to_thread(read_page, data, content_type, url)
     if kind == "html":
         data = (await asyncio.to_thread(decode, data, content_type)).encode("utf-8", "replace")
-    # Absolute entries only: an empty one is the working folder, which may hold anything.
-    path = [entry for entry in sys.path if os.path.isabs(entry)]
-    head = json.dumps({"kind": kind, "url": url, "path": path}).encode()
-    told = await _child(head + b"\n" + data, seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            told = await apart.told(kind, url, data)
+    except TimeoutError as exc:
+        raise ToolError("The page was too costly to read and was given up.") from exc
     if missing := told.get("missing"):
         raise _unreadable(kind, ImportError(name=str(missing)))
     if "text" not in told:
         raise _unreadable(kind, ValueError(told.get("error")))
     return await asyncio.to_thread(_page, str(told["title"]), str(told["text"]), kind)
-
-
-async def _child(given: bytes, seconds: float) -> dict[str, Any]:
-    """What the parsers say as a process of their own; nothing if it was killed by its limits."""
-    command = [sys.executable, "-I", str(Path(_parsers.__file__))]
-    # Nothing of the environment, which holds keys; Windows can't start Python without SYSTEMROOT.
-    environment = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
-    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-    try:
-        process = subprocess.Popen(  # noqa: ASYNC220 - asyncio's own needs a loop that Windows notebooks may not have
-            command, stdin=pipe, stdout=pipe, stderr=nowhere, env=environment, start_new_session=True
-        )
-    except OSError as exc:
-        raise ToolError("The page can't be read now: no process could be started for it.") from exc
-    try:
-        async with asyncio.timeout(seconds):
-            written, _ = await asyncio.to_thread(process.communicate, given)
-    except TimeoutError as exc:
-        raise ToolError("The page was too costly to read and was given up.") from exc
-    finally:
-        process.kill()  # `communicate` then ends in its thread, and reaps it
-    return json.loads(written) if process.returncode == 0 else {}
 
 
 def _kind(data: bytes, content_type: str, url: str) -> str:

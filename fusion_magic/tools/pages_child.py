@@ -2,8 +2,8 @@
 
 Arguments: `once` or `warm`, and the folders of the parsers as JSON. A page comes as a JSON line (`{"kind", "url"}`) and
 its bytes; the answer is a space, which says that reading has begun, and a JSON object (`_parsers.told`). `once` uses
-the standard streams. The standard input of `warm` is a socket that brings two others for each page: one for the page,
-and a leash, whose end is the end of the process that reads it.
+the standard streams. The standard input of `warm` is a socket that brings the first letter of the kind and two sockets
+for each page: one for the page, and a leash, whose end is the end of the process that reads it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ LIMITS = {
     "RLIMIT_NOFILE": 64,
 }
 DESCRIPTORS = 512  # of the warm process, which holds one for each page
-IDLE = 600.0  # seconds without a page until the warm process ends, as it holds 60 MB
+IDLE = 600.0  # seconds without a page until the warm process ends, as it holds 80 MB
+SAMPLES = {b"h": ("html", "", b"<p>tides"), b"p": ("pdf", "", b"")}  # the parsers load most of theirs at the first page
 PR_SET_PDEATHSIG = 1
 
 
@@ -56,10 +57,9 @@ def read(parsers: Any) -> None:
 
 def warm(parsers: Any) -> None:
     """Fork a process for each page, until no one is there to ask for more."""
-    for kind, data in (("html", b"<p>tides"), ("pdf", b"")):
-        parsers.told(kind, "", data)  # the parsers load much at their first use
-    gc.freeze()  # a collection would write to memory that is shared with the forks, and so copy it
     limit({"RLIMIT_NOFILE": DESCRIPTORS})
+    cold = dict(SAMPLES)
+    load(parsers, b"h", cold)
     control, leashes, open_ = socket.socket(fileno=0), dict[int, int](), True
     while open_ or leashes:
         ready = select.select([*leashes, *([control] if open_ else [])], (), (), IDLE)[0]
@@ -67,14 +67,23 @@ def warm(parsers: Any) -> None:
             end(leashes.pop(leash))
             os.close(leash)
         if control in ready:
-            _, given, *_ = socket.recv_fds(control, 1, 2)
+            letter, given, *_ = socket.recv_fds(control, 1, 2)
             open_ = len(given) == 2
             if open_:
                 page, leash = given
-                leashes[leash] = forked(parsers, page)
+                load(parsers, letter, cold)
+                with suppress(OSError):  # no more processes; the page then ends unread
+                    leashes[leash] = forked(parsers, page)
                 os.close(page)
         elif not leashes and not ready:
             open_ = False
+
+
+def load(parsers: Any, letter: bytes, cold: dict[bytes, tuple[str, str, bytes]]) -> None:
+    """Have the parsers of a kind ready for its forks; a missing one may have been installed by the next page."""
+    if letter in cold and "missing" not in parsers.told(*cold[letter]):
+        del cold[letter]
+        gc.freeze()  # a collection would write to memory that is shared with the forks, and so copy it
 
 
 def forked(parsers: Any, page: int) -> int:

@@ -80,13 +80,15 @@ class Page:
         self.html = message.get("html")
         self.run |= message.get("run", {})
         for key, news in message.get("cards", {}).items():
-            card = self.cards.setdefault(key, {"blocks": [], "rest": "", "thought": ""})
+            card = self.cards.setdefault(key, {"blocks": [], "rest": "", "thought": "", "tools": {}})
             if whole or news.get("attempt", card.get("attempt")) != card.get("attempt"):
                 card |= {"blocks": [], "rest": "", "thought": ""}
             card["blocks"] = card["blocks"] + news.get("blocks", [])
             card["rest"] = news.get("rest", card["rest"] + news.get("more", ""))
             card["thought"] = (card["thought"] + news.get("thought", ""))[-REASONING_AT_MOST:]
-            card |= {name: value for name, value in news.items() if name not in ("blocks", "rest", "more", "thought")}
+            card["tools"] = card["tools"] | news.get("tools", {})
+            folded = ("blocks", "rest", "more", "thought", "tools")
+            card |= {name: value for name, value in news.items() if name not in folded}
 
     def __post_init__(self) -> None:
         self.wire: Any = self.view.comm  # closing takes it from the view

@@ -17,6 +17,8 @@ from .pages import Page
 RIVER = "Paris lies on the river Seine. Its oldest bridge is the Pont Neuf, built of stone in 1607."
 METRO = "Lyon has two rivers.\n\nThe underground railway of Paris opened in July 1900, with one line."
 PAPER = Source(url="https://a.example/paper?x=1&y=2", title="The <b>paper</b>", labels=("A", "B"))
+PLACE = "corpus:papers/sea%20tides_2.pdf#page=3"
+TIDES = Source(url=PLACE, title="On tides", labels=("B",), quotes=("The moon pulls <b>the</b> sea.", "Twice\na day."))
 DETAILS = re.compile(r"<details class=\"fm-cite\"[^>]*><summary>(.*?)</summary><div>(.*?)</div></details>")
 
 
@@ -112,6 +114,64 @@ def test_a_link_to_a_source_opens_to_title_link_and_who_cited_it(written: str) -
 
     assert summary in ("the <em>paper</em>", "https://a.example/paper?x=1&y=2")
     assert body == "The <b>paper</b> · https://a.example/paper?x=1&y=2 · cited by A, B"
+
+
+def test_a_link_to_a_source_opens_to_what_it_says_too() -> None:
+    quoted = PAPER.model_copy(update={"quotes": ("Stone lasts.", "So it is.", "A third one.")})
+
+    ((_, body),) = opened("As [it](https://a.example/paper?x=1&y=2) shows.", sources=(quoted,))
+
+    assert body.endswith("cited by A, BStone lasts.So it is.")
+
+
+@pytest.mark.parametrize(
+    ("answer", "written"),
+    [
+        (f"The sea rises ({PLACE}).", PLACE),
+        (f"The sea rises [{PLACE}], it is said.", PLACE),
+        (f"The sea rises, see {PLACE}.", PLACE),
+        (f"The sea [rises]({PLACE}).", "rises"),
+    ],
+)
+def test_a_place_in_a_collection_opens_to_its_file_and_page_and_what_it_says(answer: str, written: str) -> None:
+    ((summary, body),) = opened(answer, sources=(PAPER, TIDES))
+
+    assert summary == written
+    assert body == "On tides · papers/sea tides_2.pdf, page 3 · cited by BThe moon pulls <b>the</b> sea.Twice a day."
+
+
+def test_pages_of_one_document_are_kept_apart() -> None:
+    other = Source(url=PLACE.replace("page=3", "page=4"), labels=("A",), quotes=("Neap tides are low.",))
+
+    first, second = opened(f"{PLACE} and {other.url}", sources=(TIDES, other))
+
+    assert "The moon pulls" in first[1]
+    assert "page 4 · cited by ANeap tides are low." in second[1]
+
+
+def test_a_document_with_an_ending_that_is_also_a_domain_is_no_link() -> None:
+    notes = Source(url="corpus:notes/readme.md#part=2", title="Notes")
+
+    shown = cited_html(result(sources=(notes,)), "See corpus:notes/readme.md#part=2 and corpus:notes/else.md.")
+
+    assert shown.count("<details") == 1
+    assert Page(shown).links == []
+
+
+@pytest.mark.parametrize(
+    "answer", [f"`{PLACE}`", f"# {PLACE}", f"[{PLACE}](https://b.example/)", "corpus:papers/x.pdf"]
+)
+def test_places_in_code_headings_and_links_and_unknown_ones_are_left_alone(answer: str) -> None:
+    assert opened(answer, sources=(TIDES,)) == []
+
+
+def test_quotes_of_many_pages_share_the_room() -> None:
+    sources = tuple(Source(url=f"corpus:a/{n}.txt", quotes=("word " * 500,) * 3) for n in range(200))
+
+    shown = cited_html(result(sources=sources), "\n\n".join(source.url for source in sources))
+
+    assert shown.count("<details") == 200
+    assert len(shown) < 60_000
 
 
 def test_a_link_to_another_page_stays_a_link() -> None:

@@ -18,9 +18,11 @@ from fusion_magic.events import (
     PlannedCall,
     RunStarted,
     SeatFailed,
+    ToolEnded,
+    ToolStarted,
 )
 from fusion_magic.jupyter.progress import NBSP, Progress
-from fusion_magic.results import Analysis, Call, FailedModel
+from fusion_magic.results import Analysis, Call, FailedModel, ToolUse
 
 PLAN = (
     PlannedCall("panel", "A", "a/one", 1e-6, 5e-6),
@@ -82,6 +84,43 @@ def test_a_seat_says_what_it_is_doing(events: tuple[Event, ...], state: str) -> 
     assert f"  {state}" in line("B", *events)
 
 
+SEARCH = ToolStarted("panel", "B", 1, 1, "web_search", '{"query": "tides"}')
+READ = ToolStarted("panel", "B", 1, 2, "web_fetch", '{"url": "https://a.example/"}')
+SEARCHED = ToolEnded(ToolUse(stage="panel", label="B", tool="web_search"))
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        ((SEARCH,), "searching: web_search tides"),
+        ((SEARCH, READ), "searching: web_fetch https://a.example/"),
+        ((SEARCH, READ, SEARCHED), "searching: web_fetch https://a.example/"),
+        ((SEARCH, READ, SEARCHED, SEARCHED), "thinking"),
+        ((SEARCH, SEARCHED, CallStarted("panel", "B", "b/two@ollama")), "asked"),
+    ],
+)
+def test_a_seat_whose_tool_runs_says_which(events: tuple[Event, ...], state: str) -> None:
+    asked = (CallStarted("panel", "B", "b/two@ollama"), CallEnded(Call(stage="panel", label="B", model="b")))
+
+    assert line("B", *asked, *events).rpartition("  ")[0].endswith(f"  {state}")
+
+
+def test_what_a_server_ran_changes_no_state() -> None:
+    assert "  writing  " in line("B", CallStarted("panel", "B", "b"), Delta("panel", "B", "So"), SEARCHED)
+
+
+def test_the_judge_searches_too() -> None:
+    assert "  searching: bash ls" in line("judge", ToolStarted("judge", "", 1, 1, "bash", '{"command": "ls"}'))
+
+
+def test_the_clock_of_a_seat_goes_on_while_its_tool_runs() -> None:
+    progress = Progress()
+    for event in (BEGUN, CallStarted("panel", "B", "b"), CallEnded(Call(stage="panel", label="B", model="b")), SEARCH):
+        progress.apply(event)
+
+    assert progress.seats["panel", "B"].ended is None
+
+
 def test_a_new_attempt_counts_from_nothing() -> None:
     asked = CallStarted("panel", "B", "b/two@ollama")
 
@@ -119,10 +158,12 @@ def test_hostile_names_and_errors_move_no_cursor_and_turn_no_text() -> None:
     evil = "<img src=x onerror=alert(1)>\x1b[2J\n\n\u202egnp"
     begun = RunStarted("id", BEGUN.created, evil, {}, (PlannedCall("panel", "A", evil, None, None),))
     failed = SeatFailed(FailedModel(label="A", model=evil, error=evil))
+    searches = ToolStarted("panel", "A", 1, 1, evil, evil * 50)
 
-    (line,) = told(begun, failed)
+    lines = [*told(begun, failed), *told(begun, searches)]
 
-    assert not set("\x1b\n\u202e") & set(line)
+    assert len(lines) == 2
+    assert all(not set("\x1b\n\u202e") & set(line) and len(line) < 400 for line in lines)
 
 
 def test_a_model_that_writes_line_breaks_into_an_error_still_has_one_line() -> None:

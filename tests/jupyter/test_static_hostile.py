@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from markdown_it import MarkdownIt
 
@@ -15,7 +17,9 @@ from fusion_magic.results import (
     FusionResult,
     PartialCoverage,
     Source,
+    Stage,
     Stance,
+    ToolUse,
     UniqueInsight,
 )
 
@@ -23,10 +27,12 @@ from .hostile import HOSTILE
 from .pages import UNSEEN
 from .samples import call, page, rendered, response, result
 
+SEATS: tuple[tuple[Stage, str], ...] = (("panel", "A"), ("panel", "B"), ("judge", ""))
+
 
 def hostile_result(evil: str) -> FusionResult:
     """One text in every place that a model, a server, a page or a prompt can fill."""
-    source = Source(url=evil, title=evil, labels=("A",))
+    source = Source(url=evil, title=evil, labels=("A",), quotes=(evil, evil))
     analysis = Analysis(
         consensus=(evil,),
         contradictions=(Contradiction(topic=evil, stances=(Stance(label="A", model=evil, stance=evil),)),),
@@ -38,10 +44,12 @@ def hostile_result(evil: str) -> FusionResult:
     lost = FailedModel(label="B", model=evil, error=evil, content=evil)
     judged = call("judge", model=evil, served_model=f"y{evil}", prompt_version=evil)
     parts = {"answer": evil, "analysis": analysis, "responses": (seat,), "failed_models": (lost,)}
-    linked = Source(url=f"https://a.example/{evil}", title="", labels=("A",))
-    return result(
-        **parts, sources=(source, linked), calls=(judged,), warnings=(evil,), error=evil, status="error"
-    ).model_copy(update={"prompt": evil})
+    pages = [Source(url=f"{start}{evil}", title="", labels=("A",)) for start in ("https://a.example/", "corpus:a/")]
+    called = {"tool": evil, "arguments": evil, "output": evil, "error": evil}
+    tools = [ToolUse(stage=stage, label=label, **called) for stage, label in SEATS]
+    tools.append(ToolUse(stage="panel", label="A", tool="x", arguments=json.dumps({"query": evil})))
+    more = {"sources": (source, *pages), "calls": (judged,), "tools": tuple(tools), "warnings": (evil,)}
+    return result(**parts, **more, error=evil, status="error").model_copy(update={"prompt": evil})
 
 
 def sendable(evil: str) -> str:
@@ -73,11 +81,13 @@ def test_hostile_text_among_citations_gives_html_with_nothing_forbidden(evil: st
     told = hostile_result(evil)
     answer = (
         f"[A] {evil} [A]\n\n{evil} [it](https://a.example/{evil}) [A]\n\n[A, B] [x](https://a.example/page)\n\n{evil}"
+        f"\n\nSee corpus:a/{evil} and corpus:a/b.pdf#page=3 [y](corpus:a/b.pdf#page=3)."
     )
-    page_cited = Source(url="https://a.example/page", title=evil, labels=(evil,))
+    page_cited = Source(url="https://a.example/page", title=evil, labels=(evil,), quotes=(evil,))
+    document = Source(url="corpus:a/b.pdf#page=3", title=evil, labels=(evil,), quotes=(evil,))
     seats = (told.responses[0], response("B", content=evil, sources=(page_cited,), model=evil))
     cited = told.model_copy(
-        update={"answer": answer, "responses": seats, "sources": (*told.sources, page_cited), "status": "ok"}
+        update={"answer": answer, "responses": seats, "sources": (*told.sources, page_cited, document), "status": "ok"}
     )
 
     found = page(cited)
@@ -98,9 +108,10 @@ def test_hostile_text_in_every_place_hides_nothing(evil: str) -> None:
 def test_hostile_text_leaves_the_totals_where_they_are(evil: str) -> None:
     told = hostile_result(evil)
 
-    assert "1 call · 1,234 tokens" in page(told).text
-    assert "<em>1 call · 1,234 tokens" in MarkdownIt("commonmark").render(markdown(told))
-    assert text(told).splitlines()[-1].startswith("1 call · 1,234 tokens")
+    totals = "1 call · 4 uses of tools · 1,234 tokens"
+    assert totals in page(told).text
+    assert f"<em>{totals}" in MarkdownIt("commonmark").render(markdown(told))
+    assert text(told).splitlines()[-1].startswith(totals)
 
 
 def test_an_unfinished_answer_is_as_hostile_as_a_whole_one() -> None:

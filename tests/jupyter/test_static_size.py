@@ -15,7 +15,8 @@ import nbformat
 import pytest
 
 from fusion_magic.jupyter.static import bundle
-from fusion_magic.results import Analysis, Call, FusionResult, Response, Source, Usage
+from fusion_magic.pipeline.tool_loop import KEPT
+from fusion_magic.results import Analysis, Call, FusionResult, Response, Source, ToolUse, Usage
 
 LENGTH = 25_000  # characters of each answer
 SEATS = "ABCDEFGH"
@@ -52,7 +53,7 @@ def cited(text: str) -> str:
 
 
 def result(texts: Iterable[str]) -> FusionResult:
-    """Eight seats of 25 kB answers with five sources each, their analysis and an answer as long."""
+    """Eight seats of 25 kB answers with five sources and four calls of tools each, their analysis, a long answer."""
     *seats, answer = islice(texts, 9)
     responses = tuple(
         Response(label=label, model=f"vendor/model-{label}", content=text, sources=_sources(label, text))
@@ -78,12 +79,31 @@ def result(texts: Iterable[str]) -> FusionResult:
         analysis=Analysis(consensus=tuple(line for line in answer.splitlines() if len(line) > 80)[:8]),
         sources=tuple(source for response in responses for source in response.sources),
         calls=tuple(calls),
+        tools=tuple(use for seat in responses for use in _uses(seat)),
     )
 
 
 def _sources(label: str, text: str) -> tuple[Source, ...]:
     addresses = dict.fromkeys(found.rstrip(".,;:") for found in ADDRESS.findall(text))
-    return tuple(Source(url=url, title=url.split("/")[2], labels=(label,)) for url in islice(addresses, 5))
+    return tuple(
+        Source(url=url, title=url.split("/")[2], labels=(label,), quotes=(text[n * 300 : n * 300 + 200],))
+        for n, url in enumerate(islice(addresses, 5))
+    )
+
+
+def _uses(seat: Response) -> Iterator[ToolUse]:
+    """As many as a seat has by default, with as much of the output as is kept."""
+    for step in range(4):
+        output = seat.content[step * KEPT : (step + 1) * KEPT]
+        yield ToolUse(
+            stage="panel",
+            label=seat.label,
+            step=step + 1,
+            tool="web_search",
+            arguments=json.dumps({"query": output[:100]}),
+            output=output,
+            size=9_000,
+        )
 
 
 def in_a_file(path: Path, data: dict[str, object]) -> int:
