@@ -230,7 +230,8 @@ def _as_entry(panel: Panel) -> dict[str, Any]:
 
     about = panel.model_dump(include={"about", "score", "source"}, exclude_defaults=True)
     chairs = {"judge": written(panel.judge), "synthesizer": written(panel.synthesizer)}
-    return {**about, "models": [written(seat) for seat in panel.models], **chairs}
+    tools = {} if panel.tools is None else {"tools": list(panel.tools)}
+    return {**about, "models": [written(seat) for seat in panel.models], **chairs, **tools}
 
 
 def _write(path: Path, text: str) -> None:

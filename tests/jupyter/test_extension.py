@@ -39,7 +39,7 @@ def test_a_question_mark_lists_every_flag(cell: Cells) -> None:
     told = cell("%%fusion?").everything
 
     for name in Settings.model_fields:
-        assert f"--{'model' if name == 'models' else name.replace('_', '-')}" in told
+        assert flags.LONG.get(name, f"--{name.replace('_', '-')}") in told
     for name in ("-p", "-m", "--into", "--static", "--raw", "--quiet"):
         assert name in told
 
