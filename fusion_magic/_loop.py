@@ -12,10 +12,13 @@ import atexit
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextvars import Context, copy_context
 from typing import Any, Generic, TypeVar
+
+from .events import Event
 
 T = TypeVar("T")
 
@@ -136,3 +139,34 @@ def _end() -> None:
 atexit.register(_end)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+class Mailbox:
+    """Events on their way from the loop thread to the caller's loop; many wake it once."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._called = False
+
+    def put(self, event: Event) -> None:
+        self._waiting.append(event)
+        if not self._called:
+            self._called = True
+            self.wake()
+
+    def wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody reads any more
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+    async def filled(self) -> None:
+        await self._arrived.wait()
+        self._arrived.clear()
+
+    def take(self) -> list[Event]:
+        self._called = False
+        taken: list[Event] = []
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        return taken

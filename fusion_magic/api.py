@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
-from ._loop import LoopThread, loop_thread
+from ._loop import LoopThread, Mailbox, loop_thread
 from .errors import FusionError, FusionInterrupted, KeyMissing, PanelFailed, SettingsError
 from .events import Event, Fold
 from .keys import environment_keys
@@ -301,37 +300,6 @@ async def _events(running: Running, mailbox: Mailbox) -> AsyncIterator[Event]:
         await mailbox.filled()
     if not running.future.cancelled():
         running.future.result()
-
-
-class Mailbox:
-    """Events on their way from the loop thread to the caller's loop; many wake it once."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Event] = deque()
-        self._arrived = asyncio.Event()
-        self._called = False
-
-    def put(self, event: Event) -> None:
-        self._waiting.append(event)
-        if not self._called:
-            self._called = True
-            self.wake()
-
-    def wake(self) -> None:
-        with suppress(RuntimeError):  # the caller's loop is closed: nobody reads any more
-            self._loop.call_soon_threadsafe(self._arrived.set)
-
-    async def filled(self) -> None:
-        await self._arrived.wait()
-        self._arrived.clear()
-
-    def take(self) -> list[Event]:
-        self._called = False
-        taken: list[Event] = []
-        while self._waiting:
-            taken.append(self._waiting.popleft())
-        return taken
 
 
 def last() -> FusionResult | None:

@@ -84,12 +84,9 @@ async def run(
         PanelFailed: no panelist answered.
         asyncio.CancelledError: cancelled; `state.result()` is what there is.
     """
+    _check(request)
     state = state if state is not None else Fold()
     tell = Sink(state, emit).tell
-    if not request.prompt.strip():
-        raise SettingsError("The prompt is empty; write it below the %%fusion line.")
-    if request.schema is not None:
-        check_schema(request.schema)
     notify = _from_any_thread(lambda text: tell(Notice(text)))
     plan = await prepare(request.settings, providers, default_panel=request.default_panel, notify=notify)
     async with open_kit(plan, request.material, notify) as kit:
@@ -104,6 +101,13 @@ async def run(
             raise
     tell(RunEnded(status, begun.now(), error))
     return _checked(state.result())
+
+
+def _check(request: FusionRequest) -> None:
+    if not request.prompt.strip():
+        raise SettingsError("The prompt is empty; write it below the %%fusion line.")
+    if request.schema is not None:
+        check_schema(request.schema)
 
 
 def _checked(result: FusionResult) -> FusionResult:
