@@ -174,7 +174,7 @@ def _names(value: Any) -> Any:
     """Names one by one or with commas between them; "none" is no name."""
     given: list[Any] = list(value) if isinstance(value, list | tuple) else [value]  # pyright: ignore[reportUnknownArgumentType]
     if not all(isinstance(item, str) for item in given):
-        return value
+        return value  # pyright: ignore[reportUnknownVariableType]
     words = (word.strip() for item in given for word in item.split(","))
     return tuple(word for word in words if word not in ("", "none"))
 
