@@ -42,6 +42,16 @@ def test_a_saved_panel_is_found_by_its_name_as_it_was():
     assert (found.models, found.judge, found.synthesizer) == (PICKED.models, PICKED.judge, PICKED.synthesizer)
 
 
+@pytest.mark.parametrize("tools", [None, [], ["web"], ["web_search", "web_fetch"]])
+def test_a_saved_panel_keeps_its_tools(tools: list[str] | None):
+    picked = made(models=["a/b"], tools=tools)
+
+    save_panel("mine", made(models=["c/d"], tools=["web_fetch"]))
+    save_panel("mine", picked, replace=True)
+
+    assert panel_named("mine").tools == picked.tools
+
+
 @pytest.mark.parametrize("seats", [1, 2, 8])
 def test_a_panel_whose_every_seat_has_a_persona_is_saved_too(seats: int):
     picked = made(models=[Panelist(model="a/b", system="You doubt.", effort="low")] * seats)

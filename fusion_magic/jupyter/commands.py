@@ -19,7 +19,7 @@ from .markup import escape, plain
 from .static import framed, table
 
 GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell (%%fusion? lists the flags)
-    --tools web|none|FUNCTION,…    what the panel may use; also --data FRAME, --corpus FOLDER, --attach FILE, --mcp NAME
+    --tools web|none|FUNCTION,…    what the panel may use; --data, --corpus, --attach, --mcp
 %fusion pick [PANEL]               put a panel together by searching and clicking; it is in `_picker`
 %fusion panels [--check]           the named panels; --check compares them with the live catalogue
 %fusion models [WORD]              models of OpenRouter's catalogue whose name has the word

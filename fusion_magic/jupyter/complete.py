@@ -244,9 +244,12 @@ def _values_or_paths(variables: Iterable[str], written: str, *, files: bool) -> 
 def _paths(typed: str, *, files: bool) -> list[str]:
     """The folders, and if wanted files, that begin so; a folder ends with / and goes on with the next Tab."""
     folder, slash, begun = typed.rpartition("/")
-    with os.scandir(os.path.expanduser(folder + slash) or ".") as entries:
-        fitting = (entry for entry in entries if entry.name.startswith(begun) and _can_stand(entry.name, begun))
-        found = [(entry.name, entry.is_dir()) for entry in islice(fitting, PATHS_AT_MOST)]
+    try:
+        with os.scandir(os.path.expanduser(folder + slash) or ".") as entries:
+            fitting = (entry for entry in entries if entry.name.startswith(begun) and _can_stand(entry.name, begun))
+            found = [(entry.name, entry.is_dir()) for entry in islice(fitting, PATHS_AT_MOST)]
+    except OSError:  # no such folder, or one that can't be listed
+        return []
     return [f"{folder}{slash}{name}{'/' * is_folder}" for name, is_folder in sorted(found) if is_folder or files]
 
 

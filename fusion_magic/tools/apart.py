@@ -8,6 +8,7 @@ forkserver would do for neither: it hands on the environment, runs the user's `_
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 import socket
@@ -99,8 +100,14 @@ async def _answer(page: socket.socket, given: bytes) -> bytes:
 class _Warm:
     """A process with the parsers of these folders; it ends when `control` is closed and its pages are read."""
 
+    process: subprocess.Popen[bytes]
     control: socket.socket
     folders: list[str]
+
+    @property
+    def serves(self) -> bool:
+        """Whether it runs, with the folders of today."""
+        return self.process.returncode is None and self.folders == _folders()
 
 
 _warm: _Warm | None = None
@@ -124,13 +131,16 @@ def _hand_over(kind: str, page: socket.socket, leash: socket.socket) -> _Warm:
 
 def _ready() -> _Warm:
     global _warm
-    if _warm is None or _warm.folders != _folders():
+    if _warm is not None and not _warm.serves:
+        _warm.control.close()
+        _warm = None
+    if _warm is None:
         ours, theirs = socket.socketpair()
         with theirs:
             process = _start("warm", stdin=theirs, stdout=subprocess.DEVNULL)
         ours.setblocking(False)
         threading.Thread(target=process.wait, daemon=True).start()  # it may end at any time; no one else would reap it
-        _warm = _Warm(ours, _folders())
+        _warm = _Warm(process, ours, _folders())
     return _warm
 
 
@@ -164,12 +174,13 @@ def _folders() -> list[str]:
 
 
 def _forget() -> None:
-    """In a forked kernel: the warm process is the parent's, and must end with it."""
+    """At exit; and in a forked kernel, where the warm process is the parent's and must end with it."""
     global _warm, _lock
     if _warm is not None:
         _warm.control.close()
     _warm, _lock = None, threading.Lock()
 
 
+atexit.register(_forget)
 if FORKS:
     os.register_at_fork(after_in_child=_forget)

@@ -95,10 +95,10 @@ def forked(parsers: Any, page: int) -> int:
             os.setpgid(pid, pid)
         return pid
     try:
+        limit(LIMITS)
         os.dup2(page, 0)
         os.dup2(page, 1)
         os.closerange(3, DESCRIPTORS)
-        limit(LIMITS)
         if sys.platform == "linux":
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:

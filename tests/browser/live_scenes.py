@@ -10,17 +10,20 @@ from datetime import datetime
 from fusion_magic import Line, scripted
 from fusion_magic.api import Running, request_for
 from fusion_magic.errors import RateLimited
-from fusion_magic.events import CallRetried, CallStarted, Delta, Notice, PlannedCall, RunStarted, Warned
+from fusion_magic.events import (
+    CallRetried, CallStarted, Delta, Notice, PlannedCall, RunStarted, ToolEnded, ToolStarted, Warned)
 from fusion_magic.jupyter.live import LiveView
+from fusion_magic.results import ToolUse
 from IPython.display import display
 
 class Watched:
-    def __init__(self, answers, seats, can_click=True, prompt="What is the capital of France?\\nIn a word."):
+    def __init__(self, answers, seats, can_click=True, prompt="What is the capital of France?\\nIn a word.", tools=()):
         self.clicks, self.events, self.script = [], [], scripted(answers)
         self.view = LiveView(can_click=can_click, on_stop=self.stop, on_skip=self.skip)
         display(self.view)
         models = [f"vendor{n}/model-{n}" for n in range(seats)]
-        request = request_for(prompt, models=models, judge="j/udge", synthesizer="s/ynth", retries=1)
+        chairs = dict(judge="j/udge", synthesizer="s/ynth")
+        request = request_for(prompt, models=models, **chairs, retries=1, tools=list(tools))
         self.running = Running(request, self.events.append)
     def stop(self):
         self.clicks.append("stop")
@@ -54,6 +57,21 @@ ANALYSIS = {"consensus": ["It *is*."], "contradictions": [{"topic": "Where", "st
     {"label": "A", "stance": "On the Seine."}, {"label": "B", "stance": "In France."}]}]}
 RICH = "## Title\\n\\nOne [two](https://a.example) `three`.\\n\\n> quoted\\n\\n" \
     "```py\\n# code\\nx = 'y' + 1\\n```\\n\\n| a | b |\\n|---|---|\\n| 1 | 2 |\\n\\n" + "word " * 400
+
+def look_up(city: str) -> str:
+    "What is known of a city."
+    return f"{city} lies on a river. " * 40
+
+def refuse(city: str) -> str:
+    "Refuses."
+    raise ValueError(f"nothing is known of <b>{city}</b>")
+
+async def wait(city: str) -> str:
+    "Waits for news of a city."
+    await asyncio.sleep(600)
+
+CALLS = [("look_up", {"city": "Paris & <i>Lyon</i>"}), ("refuse", {"city": "Atlantis" * 12})]
+WAITS = Line(tools=[("wait", {"city": "Rome"})])
 MANY = "\\n\\n".join(f"Paragraph {n} has some words." for n in range(400))
 """
 # A gap of ten minutes holds a run where it is until a click ends it: nothing here waits for a clock.
@@ -67,6 +85,9 @@ SCENES = {
     "'*/model-2': [RateLimited('429, too many.', retryable=True, retry_after=600)],"
     "'*/model-3': Line(RICH, pieces=2, gap=600), '*/model-4': Line('x', first_token=600), '*': RICH}, 5)",
     "answer": "await watch({'panel': RICH, 'judge': ANALYSIS, 'synthesis': Line(RICH * 2, pieces=2, gap=600)}, 2)",
+    "tools": "await watch({'*/model-0': [Line('Hm.', reasoning='Hm. ' * 99, tools=CALLS * 3)] * 3 + [WAITS],"
+    "'*/model-1': [Line(tools=CALLS), Line(HALF, pieces=2, gap=600)], '*/model-2': [Line(tools=CALLS), WAITS]}, 3,"
+    "tools=[look_up, refuse, wait])",
     "hostile": f"HOSTILE = list(runpy.run_path({str(HOSTILE)!r})['HOSTILE'].values())\n"
     """
 def attack(texts):
@@ -84,6 +105,11 @@ def attack(texts):
         for part in (text[:len(text) // 2], text[len(text) // 2:]):
             view.apply(Delta("panel", label[n], part, part))
             view.flush()
+        view.apply(ToolStarted("panel", label[n], 1, 1, text, text))
+        use = dict(stage="panel", label=label[n], tool=text, arguments=text, output=text)
+        view.apply(ToolEnded(ToolUse(**use, number=2, error=text)))
+        view.flush()
+        view.apply(ToolEnded(ToolUse(**use)))
         view.apply(CallRetried("panel", label[n], text, text, 1.0))
         view.flush()
     while view._board.news():

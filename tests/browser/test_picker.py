@@ -99,6 +99,9 @@ class Scene:
         return self.notebook.page.evaluate("() => document.activeElement.getAttribute('aria-label') || ''")
 
 
+FOCUSED = "() => document.activeElement.dataset.key"
+
+
 def search(picker: Locator) -> Locator:
     return picker.get_by_role("combobox", name="Add a seat")
 
@@ -296,6 +299,27 @@ def test_a_panel_with_a_persona_is_saved_and_asked_by_its_name(scene: Scene) -> 
     asked = [request.body for request in scene.server.requests if request.path.endswith("/chat/completions")]
     assert any("You doubt everything." in json.dumps(body) and body.get("temperature") == 0.4 for body in asked)
     assert "[panels.doubting]" in (scene.home / "fusion.toml").read_text()
+
+
+@in_light
+def test_the_web_is_switched_by_the_keyboard_and_kept_in_line_and_file(scene: Scene) -> None:
+    picker = scene.fresh()
+    switch, line = picker.get_by_role("switch", name="Web search and pages"), picker.get_by_label("Line", exact=True)
+    before = switch.is_checked()
+    switch.focus()
+    scene.press("Space")
+    switched, focused = settled(picker).locator(".fm-line input").input_value(), scene.notebook.page.evaluate(FOCUSED)
+    costs = picker.locator(".fm-cost").inner_text()
+    picker.get_by_label("Save as").fill("searching")
+    picker.get_by_role("button", name="Save", exact=True).click()
+    picker.get_by_text("Saved in").wait_for()
+
+    assert before is False
+    assert switched == f"%%fusion -m {GPT} --tools web"
+    assert focused == "web"
+    assert "Fees of web searches" in costs
+    assert 'tools = ["web"]' in (scene.home / "fusion.toml").read_text().partition("[panels.searching]")[2]
+    assert line.input_value() == "%%fusion --panel searching"
 
 
 @in_light

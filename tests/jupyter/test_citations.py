@@ -130,7 +130,7 @@ def test_a_link_to_a_source_opens_to_what_it_says_too() -> None:
         (f"The sea rises ({PLACE}).", PLACE),
         (f"The sea rises [{PLACE}], it is said.", PLACE),
         (f"The sea rises, see {PLACE}.", PLACE),
-        (f"The sea [rises]({PLACE}).", "rises"),
+        (f"The sea [rises]({PLACE}).", PLACE),
     ],
 )
 def test_a_place_in_a_collection_opens_to_its_file_and_page_and_what_it_says(answer: str, written: str) -> None:
@@ -158,20 +158,18 @@ def test_a_document_with_an_ending_that_is_also_a_domain_is_no_link() -> None:
     assert Page(shown).links == []
 
 
-@pytest.mark.parametrize(
-    "answer", [f"`{PLACE}`", f"# {PLACE}", f"[{PLACE}](https://b.example/)", "corpus:papers/x.pdf"]
-)
+@pytest.mark.parametrize("answer", [f"`{PLACE}`", f"# {PLACE}", f"[{PLACE}](https://b.example/)", "corpus:a/x.pdf"])
 def test_places_in_code_headings_and_links_and_unknown_ones_are_left_alone(answer: str) -> None:
     assert opened(answer, sources=(TIDES,)) == []
 
 
 def test_quotes_of_many_pages_share_the_room() -> None:
-    sources = tuple(Source(url=f"corpus:a/{n}.txt", quotes=("word " * 500,) * 3) for n in range(200))
+    sources = tuple(Source(url=f"corpus:a/{n}.txt", quotes=("word " * 500,) * 3) for n in range(100))
 
     shown = cited_html(result(sources=sources), "\n\n".join(source.url for source in sources))
 
-    assert shown.count("<details") == 200
-    assert len(shown) < 60_000
+    assert shown.count("<details") == 100
+    assert len(shown) < 40_000
 
 
 def test_a_link_to_another_page_stays_a_link() -> None:

@@ -52,6 +52,7 @@ def test_alone_it_lists_the_commands(cell: Cells) -> None:
         "doctor",
     ):
         assert f"%fusion {word}" in told
+    assert all(flag in told for flag in ("--tools", "--data", "--corpus", "--attach", "--mcp"))
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,21 @@ def test_panels_shows_every_panel_with_members_and_score(cell: Cells) -> None:
 
     assert [row.partition("  ")[0] for row in rows(ran)[: len(panels())]] == list(panels())
     assert "64.7" in next(row for row in rows(ran) if row.startswith("budget"))
+    assert "  web  " in next(row for row in rows(ran) if row.startswith("budget"))
+    assert "  web  " not in next(row for row in rows(ran) if row.startswith("local"))
     assert "measured with tools, DRACO only" in rows(ran)[-1]
     assert "<table" in ran.shown[0]["text/html"]
+
+
+@pytest.mark.parametrize(("tools", "web"), [('["web_search"]', True), ("[]", False)])
+def test_panels_says_which_of_the_users_own_have_the_web(cell: Cells, tools: str, web: bool) -> None:
+    file = Path(os.environ["FUSION_HOME"], "fusion.toml")
+    file.write_text(f'[panels.mine]\nmodels = ["a@ollama"]\ntools = {tools}\n')
+
+    ran = cell("%fusion panels")
+
+    assert ("  web  " in next(row for row in rows(ran) if row.startswith("mine"))) is web
+    assert "--tools none" in rows(ran)[-1]
 
 
 def test_panels_holds_the_users_own(cell: Cells) -> None:

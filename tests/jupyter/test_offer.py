@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,61 @@ def test_a_list_without_end_does_not_fill_the_page(server: Server):
 
     assert len(rows) <= 5_001
     assert max(len(row[1]) for row in rows) <= 200
+
+
+# --- the web ----------------------------------------------------------------------------------------
+
+
+def with_web(*models: str) -> Panel:
+    return made(models=list(models), judge=OPUS, tools=["web"])
+
+
+@pytest.fixture
+def searching(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that can search for models that are not on OpenRouter."""
+    monkeypatch.setenv("SEARXNG_URL", "http://localhost:8888")
+    pytest.importorskip("trafilatura", reason="pages can't be read without it")
+
+
+@pytest.mark.usefixtures("searching")
+def test_a_model_that_takes_no_tools_is_told_where_the_panel_has_the_web(server: Server):
+    server.models[1]["supported_parameters"] = ["temperature"]
+    offer = looked()
+
+    said = offer.doubts(with_web(GPT, "moonshotai/kimi-k2.6"))
+
+    assert said == [f"{GPT} takes no tools; it would answer without the web."]
+    assert offer.doubts(made(models=[GPT, "moonshotai/kimi-k2.6"], judge=OPUS)) == []
+
+
+@pytest.mark.usefixtures("searching")
+def test_the_embedded_model_takes_no_tools(server: Server):
+    assert "smollm2@local takes no tools; it would answer without the web." in looked().doubts(
+        with_web("smollm2@local")
+    )
+
+
+@pytest.mark.usefixtures("searching")
+def test_a_seat_elsewhere_is_no_matter_where_this_machine_can_search(server: Server):
+    assert looked().doubts(with_web(GPT, "llama3.2@ollama")) == []
+
+
+def test_a_seat_elsewhere_is_told_with_what_to_install_where_this_machine_can_not_search(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setitem(sys.modules, "ddgs", None)  # as if it were not installed
+    offer = looked()
+
+    (said,) = offer.doubts(with_web(GPT, "llama3.2@ollama", "qwen3@ollama"))
+
+    assert said.startswith("llama3.2@ollama, qwen3@ollama are not on OpenRouter, and this machine can't search for")
+    assert 'pip install "fusion-magic[web]"' in said
+    assert offer.doubts(made(models=[GPT, "llama3.2@ollama"], judge=OPUS)) == []
+
+
+def test_a_search_that_is_set_up_wrongly_is_told_in_a_sentence(server: Server, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FUSION_SEARCH", "gogle")
+
+    (said,) = looked().doubts(with_web(GPT, "llama3.2@ollama"))
+
+    assert 'FUSION_SEARCH names "gogle"' in said

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,12 @@ def send(picker: Picker, do: str, **content: Any) -> dict[str, Any]:
     return picker._message
 
 
-def propose(picker: Picker, *models: str | dict[str, Any], number: int = 1, **chairs: str) -> dict[str, Any]:
+def propose(
+    picker: Picker, *models: str | dict[str, Any], number: int = 1, tools: Sequence[str] = (), **chairs: str
+) -> dict[str, Any]:
     seats = [{"model": model} if isinstance(model, str) else model for model in models]
     who = {name: {"model": chairs.get(name, OPUS)} for name in ("judge", "synthesizer")}
-    return send(picker, "propose", view="v", number=number, panel={"models": seats, **who})
+    return send(picker, "propose", view="v", number=number, panel={"models": seats, "tools": list(tools), **who})
 
 
 def members(picker: Picker) -> list[str]:
@@ -163,6 +165,7 @@ def test_a_place_that_shows_no_widgets_gets_the_panel_as_text(picker: Picker):
 
     assert text.startswith(f"Picker({GPT}, {KIMI}), a run: about $")
     assert ".panel" in text
+    assert "searches" not in text
 
 
 def test_the_package_offers_it_without_importing_widgets_first():
@@ -220,9 +223,9 @@ def test_a_changed_preset_loses_its_score_and_has_it_again_when_it_is_changed_ba
     send(picker, "named", name="budget")
     own = [seat.model for seat in panel_named("budget").models]
 
-    propose(picker, own[0])
+    propose(picker, own[0], tools=["web"])
     changed = (picker.panel.name, picker.panel.score, picker.panel.source)
-    propose(picker, *own)
+    propose(picker, *own, tools=["web"])
 
     assert changed == ("budget (changed)", None, "")
     assert picker.panel == panel_named("budget")

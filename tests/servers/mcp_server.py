@@ -11,7 +11,6 @@ import threading
 from collections.abc import Generator
 from typing import Any
 
-import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.types import (
     CallToolResult,
@@ -114,6 +113,8 @@ def over_http(key: str = "", *, deaf: bool = False) -> Generator[str]:
 @contextlib.contextmanager
 def listening(app: Any) -> Generator[int]:
     """A uvicorn server in a thread; yields its port."""
+    import uvicorn  # here, as the script does without
+
     config = uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1)
     runner, started = uvicorn.Server(config), threading.Event()
     startup = runner.startup

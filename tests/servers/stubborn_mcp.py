@@ -1,7 +1,7 @@
 """An MCP server by hand, for what the official package does not do; started as a script, it takes milliseconds.
 
-It ignores the end of its input and SIGTERM, writes noise to stdout and stderr, and lists its tools in pages without
-end. Its first tool starts two children like itself, or dies in mid-call.
+It ignores the end of its input and SIGTERM unless it is told to be `polite`, writes noise to stdout and stderr, and
+lists its tools in pages without end. Its first tool starts two children that ignore SIGTERM too, or dies in mid-call.
 """
 
 import json
@@ -16,7 +16,9 @@ CHILD = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); pri
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    polite = "polite" in sys.argv
+    if not polite:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("noise on stdout", flush=True)
     print("noise on stderr", file=sys.stderr, flush=True)
     for line in sys.stdin:
@@ -28,7 +30,8 @@ def main() -> None:
                 "result": answer(message["method"], message.get("params", {})),
             }
             print(json.dumps(reply), flush=True)
-    time.sleep(600)
+    if not polite:
+        time.sleep(600)
 
 
 def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:

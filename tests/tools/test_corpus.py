@@ -194,14 +194,21 @@ def test_the_kept_text_can_be_read_by_its_user_alone(folder):
 def test_kernels_may_index_the_same_folder_at_once(folder):
     for number in range(60):
         (folder / f"{number}.txt").write_text(f"Text {number} on current affairs. " * 50)
-    script = "import sys; from fusion_magic.tools.corpus import Corpus; print(Corpus.from_folder(sys.argv[1]))"
-    command = [sys.executable, "-c", script, str(folder)]
+    script = (
+        "import sys; from fusion_magic.tools.corpus import Corpus; print('ready', flush=True); input();"
+        "print(Corpus.from_folder(sys.argv[1]))"
+    )
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", script, str(folder)]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=os.environ) as other:
+        assert other.stdin
+        assert other.stdout
+        other.stdout.readline()
 
-    kernels = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(2)]
-    told = {kernel.communicate(timeout=60)[0].strip() for kernel in kernels}
+        other.stdin.write("now\n")
+        other.stdin.flush()
+        told = {repr(Corpus.from_folder(folder)), other.communicate(timeout=60)[0].strip()}
 
-    assert told == {repr(Corpus.from_folder(folder))}
-    assert "63 documents" in told.pop()
+    assert told == {"<Corpus 'papers': 63 documents, 63 passages>"}
 
 
 def test_a_repr_says_how_much_there_is_and_what_was_left_out(folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import shutil
 import socket
 import ssl
@@ -172,13 +173,23 @@ def test_a_type_that_cannot_be_read_is_refused_before_its_body(site):
     assert site.gone.wait(10)
 
 
-def test_a_body_without_end_is_left_at_the_limit(site):
-    site.replies["/long"] = Reply(lambda: repeat(b"-" * 60_000), "text/plain")
+@pytest.mark.parametrize(("kind", "limit"), [("text/plain", "5 MB"), ("application/pdf", "20 MB")])
+def test_a_body_without_end_is_left_at_the_limit_of_its_kind(site, kind, limit):
+    site.replies["/long"] = Reply(lambda: repeat(b"-" * 60_000), kind)
 
-    with pytest.raises(ToolError, match="larger than 5 MB"):
+    with pytest.raises(ToolError, match=f"larger than {limit}"):
         get(site, site.url("/long"))
 
     assert site.gone.wait(10)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_pdf_may_be_as_large_as_papers_are(site, packed):
+    paper = b"%PDF-1.7" + bytes(6_000_000)
+    headers = (("Content-Encoding", "gzip"),) if packed else ()
+    site.replies["/paper"] = Reply(gzip.compress(paper, 1) if packed else paper, "application/pdf", headers=headers)
+
+    assert get(site, site.url("/paper")).data == paper
 
 
 def test_a_slow_drip_is_left_when_the_time_is_up(site):

@@ -37,12 +37,14 @@ def url() -> Generator[str]:
         yield address
 
 
-def program(script: str = "mcp_server.py", **more: Any) -> McpServer:
-    return McpServer(command=sys.executable, args=(str(SERVERS / script),), start_timeout=HANG, **more)
+def program(*args: str, **more: Any) -> McpServer:
+    script, *others = args or ("mcp_server.py",)
+    command = (str(SERVERS / script), *others)
+    return McpServer(command=sys.executable, args=command, start_timeout=HANG, **more)
 
 
-def stubborn(**more: Any) -> McpServer:
-    return program("stubborn_mcp.py", **{"allow": ("family",), **more})
+def stubborn(*args: str, **more: Any) -> McpServer:
+    return program("stubborn_mcp.py", *args, **{"allow": ("family",), **more})
 
 
 def one_liner(code: str, **more: Any) -> McpServer:
@@ -204,12 +206,12 @@ def test_an_error_in_the_block_comes_out_as_it_is():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        using(stubborn(), body)
+        using(stubborn("polite"), body)
 
 
 def test_what_a_server_writes_beside_its_messages_stays_out_of_the_notebook(capfd, caplog):
     with caplog.at_level(logging.WARNING):
-        using(stubborn(), nothing)
+        using(stubborn("polite"), nothing)
 
     assert capfd.readouterr() == ("", "")
 
@@ -217,9 +219,9 @@ def test_what_a_server_writes_beside_its_messages_stays_out_of_the_notebook(capf
 def test_a_list_of_tools_without_end_is_read_to_a_limit():
     last = f"family{MAX_PAGES - 1}"
 
-    assert list(using(stubborn(allow=(last,)), nothing)) == [f"my_{last}"]
+    assert list(using(stubborn("polite", allow=(last,)), nothing)) == [f"my_{last}"]
     with pytest.raises(SettingsError, match="has no tool"):
-        using(stubborn(allow=(f"family{MAX_PAGES}",)), nothing)
+        using(stubborn("polite", allow=(f"family{MAX_PAGES}",)), nothing)
 
 
 def test_a_message_of_more_than_10_mb_ends_the_server():

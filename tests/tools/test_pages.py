@@ -110,7 +110,7 @@ def test_a_page_without_an_article_is_read_as_its_words():
 
 
 def test_a_page_of_too_many_elements_is_read_as_its_words():
-    assert read_page(b"<html><body>" + b"<p>x" * 100_000, HTML, URL).text.count("x") == 100_000
+    assert read_page(b"<html><body>" + b"<p>x" * 50_000, HTML, URL).text.count("x") == 50_000
 
 
 def test_a_page_without_text_is_refused():
@@ -121,7 +121,7 @@ def test_a_page_without_text_is_refused():
 @pytest.mark.parametrize(
     ("inside", "kept"),
     [
-        ("a" * 1_500_000, 1_000_000),
+        ("a" * 1_050_000, 1_000_000),
         (f'<p title="{"a" * 1_000_000}">x</p>', 100),
         ("<b>" * 100_000, 100),
         ("\0a\0", 100),

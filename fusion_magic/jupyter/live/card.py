@@ -54,9 +54,14 @@ class Card:
         return self.state in ("queued", "thinking", "searching", "writing", "waiting")
 
     def start(self, model: str) -> None:
-        """A call is sent, perhaps again or to the fallback: what the one before had written goes."""
+        """A call is sent, perhaps again or to the fallback: what the one before had written goes.
+
+        After tools the reasoning goes on, so the page gets what there was once more.
+        """
         if self.attempt:
-            self.text, self.reasoning, self._thoughts = Text(), "", ""
+            goes_on = bool(self.calls) and not self._asks and not self.calls[-1].error
+            before = f"{self.reasoning}{self._thoughts}".strip() if goes_on else ""
+            self.text, self.reasoning, self._thoughts = Text(), "", f"{before}\n\n" if before else ""
         self.attempt += 1
         self.model, self.state, self.note, self._asks = model, "thinking", "", True
         self._asked_at, self._first_at, self._characters, self._figures = time.monotonic(), None, 0, ""
