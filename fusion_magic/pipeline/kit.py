@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SettingsError
 from ..folders import config_dir
@@ -15,10 +15,12 @@ from ..presets import endpoints, user_file
 from ..providers import Notify
 from ..settings import BUILT_IN, Panel, Settings, checked, nearest
 from ..tools import Tool
-from ..tools.domains import Domains
 from .material import Material, distinct
 from .plan import Chair, Plan
 from .tool_loop import Bag, no_tools
+
+if TYPE_CHECKING:
+    from ..tools.domains import Domains
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Kit:
         keys: values that no output of a tool may carry to a model.
     """
 
-    domains: Domains = field(default_factory=Domains)
+    domains: Domains | None = None
     shared: tuple[Tool, ...] = ()
     server: tuple[Mapping[str, Any], ...] = ()
     client: ClientWeb | None = None
@@ -67,7 +69,7 @@ class Kit:
 
     def permits(self, url: str) -> bool:
         """Whether the run may rest on this page; documents of a collection are not of any site."""
-        return not url.startswith(("http://", "https://")) or self.domains.permits(url)
+        return self.domains is None or not url.startswith(("http://", "https://")) or self.domains.permits(url)
 
     def bag(self, chair: Chair, label: str, prompt: str) -> Bag:
         """The tools of one chair; none for a model that takes none."""
@@ -100,15 +102,23 @@ async def open_kit(plan: Plan, material: Material, notify: Notify) -> AsyncGener
     settings = plan.settings
     names = chosen_tools(settings, plan.panel)
     _check(names, material)
-    web, domains = web_names(names), Domains(settings.allow_domains, settings.block_domains)
+    web, domains = web_names(names), _domains(settings)
     async with AsyncExitStack() as stack:
         shared = [material.functions[name] for name in names if name in material.functions]
         shared += await _own_tools(stack, settings, names, material, notify)
-        client = await _client_web(stack, plan, web, domains)
+        client = await _client_web(stack, plan, web)
         server = server_tools(settings, web)
         told = tuple(_told(plan, names, bool(shared), bool(server)))
         keys = tuple(environment_keys(endpoints().values()).values())
         yield Kit(domains, tuple(distinct(shared).values()), server, client, told, keys)
+
+
+def _domains(settings: Settings) -> Domains | None:
+    if not (settings.allow_domains or settings.block_domains):
+        return None
+    from ..tools.domains import Domains
+
+    return Domains(settings.allow_domains, settings.block_domains)
 
 
 def _told(plan: Plan, names: tuple[str, ...], has_shared: bool, has_server: bool) -> Iterator[str]:
@@ -169,7 +179,7 @@ def _entry(name: str) -> dict[str, Any]:
     return known[name]
 
 
-async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], domains: Domains) -> ClientWeb | None:
+async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...]) -> ClientWeb | None:
     settings = plan.settings
     chairs = [*plan.seats, *([plan.judge] if settings.judge_tools else [])]
     here = settings.web == "client" or (
@@ -178,6 +188,7 @@ async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], d
     )
     if not web or not here:
         return None
+    from ..tools.domains import Domains
     from ..tools.fetch import Fetcher
     from ..tools.search import Search
     from ..tools.search_engines import engines_from_environment
@@ -187,7 +198,7 @@ async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], d
         if "web_search" in web
         else None
     )
-    fetcher = Fetcher(domains)
+    fetcher = Fetcher(_domains(settings) or Domains())
     stack.push_async_callback(fetcher.aclose)
     return ClientWeb(web, settings, search, fetcher)
 

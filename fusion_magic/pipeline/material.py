@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ..attachments import Attachment, attachments_of
 from ..errors import SettingsError
 from ..settings import BUILT_IN, nearest
 from ..tools import Tool
-from ..tools.functions import tool_of
+
+if TYPE_CHECKING:  # most runs have none, and readers of files cost time to import
+    from ..attachments import Attachment
 
 NAMED = ("tools", "corpus", "data", "attach")
 
@@ -46,7 +47,7 @@ def gather(chosen: Mapping[str, Any], namespace: Mapping[str, Any]) -> tuple[dic
     tools = [_tool(item, namespace) for item in _items(chosen.get("tools"), split=True)]
     corpora = [_value(item, namespace) for item in _items(chosen.get("corpus"))]
     frames = dict(_frames(chosen.get("data"), namespace))
-    attached = attachments_of(_attached(item, namespace) for item in _items(chosen.get("attach")))
+    attached = _attachments([_attached(item, namespace) for item in _items(chosen.get("attach"))])
     names = {
         "tools": tuple(tool if isinstance(tool, str) else tool.name for tool in tools),
         "corpus": tuple(_name(item, value) for item, value in zip(_items(chosen.get("corpus")), corpora, strict=True)),
@@ -70,11 +71,21 @@ def _items(value: Any, *, split: bool = False) -> list[Any]:
     return [value]
 
 
+def _attachments(values: list[tuple[str, Any]]) -> tuple[Attachment, ...]:
+    if not values:
+        return ()
+    from ..attachments import attachments_of
+
+    return attachments_of(values)
+
+
 def _tool(item: Any, namespace: Mapping[str, Any]) -> str | Tool:
+    if isinstance(item, str) and item in (*BUILT_IN, "none"):
+        return item
+    from ..tools.functions import tool_of
+
     if not isinstance(item, str):
         return tool_of(item)
-    if item in (*BUILT_IN, "none"):
-        return item
     if item in namespace:
         value = namespace[item]
         if not isinstance(value, Tool) and not callable(value):

@@ -6,10 +6,9 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
-from ..attachments import Attachment, message_parts
 from ..errors import CallError
 from ..events import SeatAnswered, SeatFailed, Warned
 from ..prompts import PANEL_VERSION, TOOLS_VERSION, USE_TOOLS, panel_messages
@@ -18,6 +17,9 @@ from .calls import Outcome, Question, Run, ask_or_fallback
 from .kit import Kit
 from .plan import Chair, Plan
 from .tool_loop import Bag, Talk, converse
+
+if TYPE_CHECKING:
+    from ..attachments import Attachment
 
 
 class Skips:
@@ -74,6 +76,10 @@ class Briefing:
 
     def content(self, chair: Chair) -> Any:
         """The user's message in the form that the chair's model takes."""
+        if not self.attachments:
+            return self.prompt
+        from ..attachments import message_parts
+
         return message_parts(self.prompt, self.attachments, chair.inputs)[0]
 
     def bag(self, chair: Chair) -> Bag:

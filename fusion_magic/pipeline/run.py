@@ -8,10 +8,10 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from ..attachments import message_parts, names_for_others, told
 from ..errors import CallError, PanelFailed, SettingsError
 from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
 from ..providers import Providers
@@ -24,6 +24,9 @@ from .material import Material
 from .panel import Briefing, Skips, ask_panel
 from .plan import Plan, prepare
 from .synthesis import check_schema, synthesize
+
+if TYPE_CHECKING:
+    from ..attachments import Attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +123,34 @@ def _checked(result: FusionResult) -> FusionResult:
 
 def _tell_plan(run: Run, plan: Plan, kit: Kit, request: FusionRequest) -> None:
     run.emit(RunStarted(run.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
-    saw = {chair.seat.label: message_parts("", request.material.attachments, chair.inputs)[1] for chair in plan.seats}
-    for text in (*request.notes, *plan.warnings, *kit.told, *told(saw)):
+    for text in (*request.notes, *plan.warnings, *kit.told, *_who_saw(plan, request.material.attachments)):
         run.emit(Warned(text))
 
 
+def _who_saw(plan: Plan, attachments: tuple[Attachment, ...]) -> tuple[str, ...]:
+    if not attachments:
+        return ()
+    from ..attachments import message_parts, told
+
+    return told({chair.seat.label: message_parts("", attachments, chair.inputs)[1] for chair in plan.seats})
+
+
+def _question(request: FusionRequest) -> str:
+    """What judge and synthesizer are told was asked."""
+    if not request.material.attachments:
+        return request.prompt
+    from ..attachments import names_for_others
+
+    return f"{request.prompt}\n\n{names_for_others(request.material.attachments)}"
+
+
 async def _stages(run: Run, plan: Plan, kit: Kit, request: FusionRequest, skips: Skips) -> tuple[Status, str | None]:
-    attached = request.material.attachments
-    responses = await ask_panel(run, plan, Briefing(request.prompt, kit, attached), skips)
+    briefing = Briefing(request.prompt, kit, request.material.attachments)
+    responses = await ask_panel(run, plan, briefing, skips)
     if not responses:
         all_skipped = skips.labels >= {chair.seat.label for chair in plan.seats}
         return ("cancelled", "Every seat was skipped.") if all_skipped else ("error", "No panelist answered.")
-    question = "\n\n".join(filter(None, (request.prompt, names_for_others(attached))))
+    question = _question(request)
     analysis = await judge(run, plan, question, responses, kit)
     try:
         await synthesize(run, plan, question, responses, analysis, request.schema)

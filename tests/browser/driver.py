@@ -27,8 +27,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import nbformat
-
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
@@ -75,6 +73,8 @@ def missing() -> str | None:
 
 def write_notebook(path: Path, cells: Iterable[str]) -> None:
     """A notebook of code cells."""
+    import nbformat  # costs every test process a second
+
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbformat.write(notebook, path)
