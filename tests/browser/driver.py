@@ -122,8 +122,10 @@ class Notebook:
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.page.wait_for_function(_TRUSTED)
 
-    def save(self) -> nbformat.NotebookNode:
-        """Save, and read back what is in the file."""
+    def save(self) -> Any:
+        """Save, and read back what is in the file, as a notebook of nbformat."""
+        import nbformat
+
         self.page.evaluate("() => jupyterapp.commands.execute('docmanager:save')")
         return nbformat.read(self.path, as_version=4)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from markdown_it import MarkdownIt
@@ -45,7 +46,7 @@ def hostile_result(evil: str) -> FusionResult:
     judged = call("judge", model=evil, served_model=f"y{evil}", prompt_version=evil)
     parts = {"answer": evil, "analysis": analysis, "responses": (seat,), "failed_models": (lost,)}
     pages = [Source(url=f"{start}{evil}", title="", labels=("A",)) for start in ("https://a.example/", "corpus:a/")]
-    called = {"tool": evil, "arguments": evil, "output": evil, "error": evil}
+    called: dict[str, Any] = {"tool": evil, "arguments": evil, "output": evil, "error": evil}
     tools = [ToolUse(stage=stage, label=label, **called) for stage, label in SEATS]
     tools.append(ToolUse(stage="panel", label="A", tool="x", arguments=json.dumps({"query": evil})))
     more = {"sources": (source, *pages), "calls": (judged,), "tools": tuple(tools), "warnings": (evil,)}
