@@ -9,10 +9,10 @@ import pytest
 
 from fusion_magic.jupyter.static import html
 from fusion_magic.jupyter.static.prose import markdown, text
-from fusion_magic.jupyter.static.words import TOOLS, one_page
-from fusion_magic.results import FailedModel, FusionResult, Source, Stage, ToolUse
+from fusion_magic.jupyter.static.words import TOOLS, one_page, totals
+from fusion_magic.results import FailedModel, FusionResult, Source, Stage, ToolUse, Usage
 
-from .samples import page, rendered, response, result
+from .samples import call, page, rendered, response, result
 
 PAPER = Source(url="corpus:papers/sea%20tides.pdf#page=3", title="On tides", labels=("A", "B"))
 SITE = Source(url="https://a.example/x", title="A page", labels=("B",))
@@ -172,3 +172,16 @@ def test_tools_of_many_seats_leave_the_totals_where_they_are() -> None:
     shown = markdown(result(tools=uses))
 
     assert shown.rstrip().splitlines()[-1].startswith("*4 calls · 3 uses of tools")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "said"), [(0, "3 web searches"), (2, "2 uses of tools · 1 web search ·"), (3, "3 uses of tools ·")]
+)
+def test_searches_that_a_server_only_counts_are_in_the_totals(recorded: int, said: str) -> None:
+    searched = call(usage=Usage(prompt_tokens=1, web_searches=3))
+    uses = tuple(use(tool="openrouter:web_search", number=n + 1) for n in range(recorded))
+
+    shown = totals(result(calls=(searched,), tools=uses))
+
+    assert said in shown
+    assert ("web search" in shown) is (recorded < 3)

@@ -229,7 +229,15 @@ def totals(result: FusionResult) -> str:
     calls = f"{count} call{'s' if count != 1 else ''}"
     if uses := len(result.tools):
         calls += f" · {uses} use{'s' if uses != 1 else ''} of tools"
+    if searches := _searches_of_servers(result):
+        calls += f" · {searches} web search{'es' if searches != 1 else ''}"
     return f"{calls} · {usage.total_tokens:,} tokens · {cost_text([result])} · {result.duration:.1f} s"
+
+
+def _searches_of_servers(result: FusionResult) -> int:
+    """Searches that servers report by number alone; those they also record are among the uses of tools."""
+    recorded = sum(use.tool == "openrouter:web_search" for use in result.tools)
+    return max(0, result.usage.web_searches - recorded)
 
 
 def provenance(result: FusionResult) -> str:
