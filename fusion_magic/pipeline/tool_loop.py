@@ -77,7 +77,12 @@ class Talk:
 
     def sources(self, text: str) -> tuple[Source, ...]:
         """Pages that were cited or read, and those found ones that the text names."""
-        return merge_sources((*self.read, *(page for page in self.found if page.url in text)))
+        return merge_sources((*self.read, *(page for page in self.found if _names(text, page.url))))
+
+
+def _names(text: str, url: str) -> bool:
+    """Whether a text has this very address, and not only one that begins like it."""
+    return re.search(rf"{re.escape(url.rstrip('/'))}/?(?![\w/?#=&%~-])", text) is not None
 
 
 async def converse(run: Run, chair: Chair, question: Question, bag: Bag) -> tuple[Outcome, Talk]:
@@ -114,6 +119,10 @@ async def research(run: Run, chair: Chair, question: Question, bag: Bag) -> Talk
             run.providers.without_tools.add(_place(chair))
             run.emit(Warned(no_tools(chair)))
             outcome = await ask(run, chair, replace(asked, tools=()))
+        except EmptyResponse:
+            if step == 1:
+                raise
+            break  # after tools some models say nothing: the last turn asks them to
         talk.take(outcome)
         _keep_server_uses(run, question, outcome, step)
         if not outcome.tool_calls or not bag.own:

@@ -234,6 +234,26 @@ def test_pages_that_were_read_are_sources_and_found_ones_only_where_the_text_nam
     ]
 
 
+def test_a_found_page_is_no_source_because_another_address_begins_like_it(server: Server):
+    look = Recorder(root=page("https://a.example/", found=True), third=page("corpus:x/a.pdf#page=3", found=True))
+    server.reply("a", steps(calling("root", "third"), Reply("See https://a.example/deep and corpus:x/a.pdf#page=31.")))
+
+    result = fuse("Why?", **panel(server, "a"), tools=[look.tool])
+
+    assert result.sources == ()
+
+
+def test_a_model_that_says_nothing_after_its_tools_is_asked_to_answer(server: Server):
+    silent = Reply("")
+    server.reply(
+        "a", lambda r: Reply("So.") if "last call" in str(r.body["messages"][-1]) else steps(calling("x"), silent)(r)
+    )
+
+    result = fuse("Why?", **panel(server, "a"), tools=[Recorder().tool], retries=0)
+
+    assert result.responses[0].content == "So."
+
+
 def test_no_tools_are_sent_unless_they_are_asked_for(server: Server):
     fuse("Why?", **panel(server, "a"))
     fuse("Why?", **panel(server, "a"), tools=[])
