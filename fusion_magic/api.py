@@ -167,8 +167,7 @@ def request_for(
         SettingsError: a setting is not valid.
         KeyMissing: no panel was chosen and there is no key.
     """
-    chosen, material = gather(chosen, namespace or {})
-    settings = build_settings(chosen, *defaults, user_file().settings)
+    settings, material = gather((chosen, *defaults, user_file().settings), namespace or {})
     # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
     prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     _refuse_keys(prompt, settings.system, settings.rubric, *(attached.text for attached in material.attachments))

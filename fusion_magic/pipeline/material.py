@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import SettingsError
-from ..settings import BUILT_IN, nearest
+from ..settings import BUILT_IN, Settings, build_settings, nearest
 from ..tools import Tool
 
 if TYPE_CHECKING:  # most runs have none, and readers of files cost time to import
@@ -34,29 +34,33 @@ class Material:
     attachments: tuple[Attachment, ...] = ()
 
 
-def gather(chosen: Mapping[str, Any], namespace: Mapping[str, Any]) -> tuple[dict[str, Any], Material]:
-    """The settings with names in place of values, and the values.
+def gather(layers: Sequence[Mapping[str, Any]], namespace: Mapping[str, Any]) -> tuple[Settings, Material]:
+    """The settings, with names in place of values, and the values.
 
     Args:
-        chosen: settings as they were given: names, or for `tools`, `corpus`, `data` and `attach` also values.
+        layers: settings as they were given, the first one strongest: names, or for `tools`, `corpus`, `data` and
+            `attach` also values.
         namespace: the variables that a name may mean; nothing else in it is looked at.
 
     Raises:
-        SettingsError: a name means nothing, or not what it is given for.
+        SettingsError: a setting is not valid; a name means nothing, or not what it is given for.
     """
-    tools = [_tool(item, namespace) for item in _items(chosen.get("tools"), split=True)]
-    corpora = [_value(item, namespace) for item in _items(chosen.get("corpus"))]
-    frames = dict(_frames(chosen.get("data"), namespace))
-    attached = _attachments([_attached(item, namespace) for item in _items(chosen.get("attach"))])
+    given = {name: _first(layers, name) for name in NAMED}
+    tools = [_tool(item, namespace) for item in _items(given["tools"], split=True)]
+    folders = _items(given["corpus"])
+    corpora = tuple(_value(item, namespace) for item in folders)
+    frames = dict(_frames(given["data"], namespace))
+    attached = _attachments([_attached(item, namespace) for item in _items(given["attach"])])
     names = {
         "tools": tuple(tool if isinstance(tool, str) else tool.name for tool in tools),
-        "corpus": tuple(_name(item, value) for item, value in zip(_items(chosen.get("corpus")), corpora, strict=True)),
+        "corpus": tuple(_name(item, value) for item, value in zip(folders, corpora, strict=True)),
         "data": tuple(frames),
         "attach": tuple(attachment.name for attachment in attached),
     }
+    told = {name: value for name, value in names.items() if given[name] is not None}
+    others = ({name: value for name, value in layer.items() if name not in NAMED} for layer in layers)
     functions = distinct(tool for tool in tools if isinstance(tool, Tool))
-    told = {name: value for name, value in names.items() if chosen.get(name) is not None}
-    return {**chosen, **told}, Material(functions, tuple(corpora), frames, attached)
+    return build_settings(told, *others), Material(functions, corpora, frames, attached)
 
 
 def _items(value: Any, *, split: bool = False) -> list[Any]:
@@ -69,6 +73,10 @@ def _items(value: Any, *, split: bool = False) -> list[Any]:
         words = (_items(item, split=split) for item in cast("Iterable[Any]", value))
         return [item for items in words for item in items]
     return [value]
+
+
+def _first(layers: Iterable[Mapping[str, Any]], name: str) -> Any:
+    return next((layer[name] for layer in layers if layer.get(name) is not None), None)
 
 
 def _attachments(values: list[tuple[str, Any]]) -> tuple[Attachment, ...]:

@@ -12,7 +12,6 @@ from fusion_magic.errors import SettingsError
 from fusion_magic.folders import config_dir
 from fusion_magic.pipeline.material import gather
 from fusion_magic.providers.scripted import Line
-from fusion_magic.settings import build_settings
 from fusion_magic.tools import Tool
 
 pandas = pytest.importorskip("pandas")
@@ -37,9 +36,9 @@ class Untouchable:
 
 
 def test_names_on_a_line_mean_variables():
-    names, material = gather({"tools": ["web,twice", "thrice"]}, {"twice": twice, "thrice": thrice})
+    settings, material = gather([{"tools": ["web,twice", "thrice"]}], {"twice": twice, "thrice": thrice})
 
-    assert names["tools"] == ("web", "twice", "thrice")
+    assert settings.tools == ("web", "twice", "thrice")
     assert list(material.functions) == ["twice", "thrice"]
     assert all(isinstance(made, Tool) for made in material.functions.values())
 
@@ -48,39 +47,48 @@ def test_values_from_python_are_kept_under_their_names():
     frame = pandas.DataFrame({"x": [1]})
     papers = Corpus.from_texts({"a.md": "Text."}, name="papers")
 
-    names, material = gather({"tools": twice, "data": {"sales": frame}, "corpus": papers}, {})
+    settings, material = gather([{"tools": twice, "data": {"sales": frame}, "corpus": papers}], {})
 
-    assert (names["tools"], names["data"], names["corpus"]) == (("twice",), ("sales",), ("papers",))
+    assert (settings.tools, settings.data, settings.corpus) == (("twice",), ("sales",), ("papers",))
     assert material.frames["sales"] is frame
-    assert build_settings(names).data == ("sales",)
 
 
 def test_a_frame_alone_is_called_data():
-    names, material = gather({"data": pandas.DataFrame({"x": [1]})}, {})
+    settings, material = gather([{"data": pandas.DataFrame({"x": [1]})}], {})
 
-    assert names["data"] == ("data",)
+    assert settings.data == ("data",)
     assert list(material.frames) == ["data"]
 
 
 def test_what_was_not_given_stays_with_the_weaker_layers():
-    names, material = gather({"max_tokens": 5}, {"tools": twice})
+    settings, material = gather([{"max_tokens": 5}], {"tools": twice})
 
-    assert names == {"max_tokens": 5}
+    assert (settings.max_tokens, settings.tools) == (5, None)
     assert not material.functions
 
 
 def test_an_empty_list_takes_tools_away():
-    names, _ = gather({"tools": []}, {})
+    settings, _ = gather([{"tools": []}, {"tools": ["web"]}], {})
 
-    assert build_settings(names, {"tools": ["web"]}).tools == ()
+    assert settings.tools == ()
+
+
+def test_weaker_layers_name_material_too(tmp_path: Path):
+    (tmp_path / "a.md").write_text("Text.", encoding="utf-8")
+    layers = [{"tools": "twice"}, {"corpus": str(tmp_path), "tools": "web"}, {"data": "sales"}]
+
+    settings, material = gather(layers, {"twice": twice, "sales": pandas.DataFrame({"x": [1]})})
+
+    assert settings.tools == ("twice",)
+    assert (list(material.frames), len(material.corpora)) == (["sales"], 1)
 
 
 def test_nothing_that_is_not_named_is_looked_at():
     namespace = {"twice": twice, "secret": Untouchable(), "sales": pandas.DataFrame({"x": [1]})}
 
-    names, _ = gather({"tools": "twice", "data": "sales"}, namespace)
+    settings, _ = gather([{"tools": "twice", "data": "sales"}], namespace)
 
-    assert (names["tools"], names["data"]) == (("twice",), ("sales",))
+    assert (settings.tools, settings.data) == (("twice",), ("sales",))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +102,7 @@ def test_nothing_that_is_not_named_is_looked_at():
 )
 def test_a_name_that_means_nothing_is_one_sentence(chosen: dict[str, Any], message: str):
     with pytest.raises(SettingsError, match=message) as caught:
-        gather(chosen, {"twice": twice, "number": 5})
+        gather([chosen], {"twice": twice, "number": 5})
 
     assert "\n" not in str(caught.value)
 
@@ -103,7 +111,7 @@ def test_a_variable_goes_before_a_file_of_the_same_name(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes").write_text("From the file.", encoding="utf-8")
 
-    _, material = gather({"attach": "notes"}, {"notes": "From the variable."})
+    _, material = gather([{"attach": "notes"}], {"notes": "From the variable."})
 
     assert material.attachments[0].text == "From the variable."
 
