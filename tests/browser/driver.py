@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page
 
 Theme = Literal["light", "dark"]
 START_SECONDS = 60.0
@@ -115,6 +115,23 @@ class Notebook:
     def outputs(self) -> list[list[str]]:
         """The visible text of each output of each cell."""
         return self.page.evaluate(_OUTPUTS)
+
+    def reload(self, shows: Locator) -> None:
+        """Reload the page until a part of it that comes through a widget is there again.
+
+        While a cell awaits, the kernel does not answer what JupyterLab asks of it first. JupyterLab waits 3 s for that,
+        and the widgets' manager 4 s for the widgets: on a busy machine the second between can be too short, and the
+        widgets come back only at the cell's end. Then a reader would reload again, as this does, twice at most.
+        """
+        from playwright.sync_api import TimeoutError
+
+        for patience in (20, 20, 60):
+            self.page.reload()
+            try:
+                return shows.wait_for(timeout=patience * 1000)
+            except TimeoutError:
+                continue
+        raise AssertionError("The part did not come back after three reloads.")
 
     def trust(self) -> None:
         """Trust the notebook, as its reader does by the command; its outputs are then drawn anew."""

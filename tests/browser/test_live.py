@@ -324,10 +324,9 @@ def test_a_page_that_is_reloaded_finds_the_run_with_its_text_and_then_the_result
     scene.notebook.save()
     known = length(card(live, "B").locator(".fm-text"))
 
-    page.reload()
     live = scene.cell("reloaded").locator(".fm-live")
     text = card(live, "B").locator(".fm-text")
-    text.wait_for()
+    scene.notebook.reload(text)
     first, so_far = text.locator(".fm-block").first.text_content(), length(text)
     grown(text, so_far + 200)
     live.get_by_role("button", name="Stop").click()

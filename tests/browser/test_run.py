@@ -21,6 +21,10 @@ LONG = "One sentence follows the other. " * 2000
 CELLS = {
     "load": "import asyncio\n%load_ext fusion_magic",
     "run": "%%fusion {line}\nWhat is the capital of France?",
+    "hold": "import pathlib, time\nasync def hold():\n"
+    "    while not pathlib.Path('hold').exists(): await asyncio.sleep(0.1)\n"
+    "    while pathlib.Path('hold').exists(): time.sleep(0.1)\n"
+    "held = asyncio.create_task(hold())",
     "behind": "print('ran on', _fusion.status, [lost.label for lost in _fusion.failed_models if lost.skipped])",
     "timed": "%%time\nget_ipython().run_cell_magic('fusion', {line!r}, 'What?')",
     "background": "%%fusion {line} --background --into job\nWhat?",
@@ -66,6 +70,7 @@ def opened(lab: Lab) -> Iterator[Scene]:
         line = " ".join([*models, *chairs])
         write_notebook(lab.root / "run.ipynb", [source.format(line=line) for source in CELLS.values()])
         notebook = lab.open("run.ipynb")
+        notebook.page.on("dialog", lambda dialog: dialog.accept())  # a reload asks whether to leave the page
         notebook.start_cell(0)
         notebook.wait_idle()
         yield Scene(notebook, server)
@@ -191,13 +196,35 @@ def test_what_is_saved_is_the_result_and_no_widget(scene: Scene) -> None:
 
 @in_light
 def test_a_page_that_is_reloaded_finds_the_run_and_gets_its_end(scene: Scene) -> None:
-    scene.notebook.page.once("dialog", lambda dialog: dialog.accept())
+    outputs = scene.start("run")
+    text = scene.card(outputs, "A").locator(".fm-text")
+    shows(text, "One sentence")
+    scene.notebook.save()
+
+    scene.notebook.reload(text)
+    shows(text, "One sentence")
+    outputs.get_by_role("button", name="Stop").click()
+    shows(outputs.locator(".fm-result"), "Stopped.")
+
+    assert outputs.locator(".fm-live").count() == 0
+
+
+@in_light
+def test_a_page_that_was_reloaded_while_the_kernel_was_busy_gets_the_result_when_the_cell_ends(scene: Scene) -> None:
+    page, hold = scene.notebook.page, scene.notebook.path.with_name("hold")
+    scene.start("hold")
+    scene.notebook.wait_idle()
     outputs = scene.start("run")
     shows(scene.card(outputs, "A").locator(".fm-text"), "One sentence")
     scene.notebook.save()
+    hold.touch()
 
-    scene.notebook.page.reload()
+    with page.expect_websocket(lambda socket: "/channels" in socket.url) as socket:
+        page.reload()
+    # What JupyterLab asks when the widgets were not there in time; the kernel answers at the cell's end.
+    socket.value.wait_for_event("framesent", lambda frame: "comm_info_request" in str(frame))
+    hold.unlink()
+    scene.notebook.interrupt()
 
-    shows(scene.card(outputs, "A").locator(".fm-text"), "One sentence")
-    outputs.get_by_role("button", name="Stop").click()
     shows(outputs.locator(".fm-result"), "Stopped.")
+    assert outputs.locator(".fm-live").count() == 0

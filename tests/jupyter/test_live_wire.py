@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fusion_magic.events import Delta
+from fusion_magic.jupyter.live.widget import ENDED_KEPT
 
 from .live_page import ASKED, Page, opened
 
@@ -118,8 +119,19 @@ def test_the_result_goes_only_to_a_page_that_was_reloaded(monkeypatch: pytest.Mo
         page.catch_up()
 
     assert [page.html for page in pages] == [None, "<p>Result</p>"]
-    assert [page.published[-1][0] for page in pages] == ["comm_close", "comm_msg"]
-    assert pages[1].view.get_state("state")["state"]["html"] == "<p>Result</p>"
+    assert [page.view.get_state("state")["state"]["html"] for page in pages] == ["<p>Result</p>"] * 2
+
+
+def test_the_last_ended_runs_can_still_be_asked_for_and_older_ones_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [opened(monkeypatch) for _ in range(ENDED_KEPT + 1)]
+    for page in pages:
+        page.view.finish("<p>Result</p>")
+
+    assert [page.published[-1][0] for page in pages] == ["comm_close"] + ["comm_open"] * ENDED_KEPT
+
+    pages[-1].says({"hello": 0})
+    pages[-1].catch_up()
+    assert pages[-1].html == "<p>Result</p>"
 
 
 def test_applying_and_connecting_at_the_same_time_loses_nothing(page: Page) -> None:

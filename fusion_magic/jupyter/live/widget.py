@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ...events import Event
 from .cards import Board
 
 HERE = Path(__file__).parent
+# How many ended runs a page that is loaded anew can still ask for: each keeps its result's HTML twice, here and there.
+ENDED_KEPT = 4
+_ended: deque[LiveView] = deque()
 
 
 def _nothing(*_: object) -> None:
@@ -64,16 +68,18 @@ class LiveView(anywidget.AnyWidget):
     def finish(self, html: str) -> None:
         """The run has ended and `html`, which is safe, is shown in the view's place.
 
-        A page that was reloaded meanwhile gets it through the widget, which then stays open for its next reload.
+        A page that was reloaded meanwhile gets it through the widget. So the last widgets stay open: after a reload
+        JupyterLab may find them only when the cell has ended, for until then the kernel does not say what there is.
         """
         with self._lock:
-            self._html, self._board = html, Board()  # a page that has reconnected keeps this open, but not the run
+            self._html, self._board = html, Board()  # the widget stays, but not the run
             self._on_stop = self._on_skip = _nothing
+            self._number += 1
             if self._pages > 1:
-                self._number += 1
                 self.send(self._whole())
-            else:
-                self.close()
+        _ended.append(self)
+        if len(_ended) > ENDED_KEPT:
+            _ended.popleft().close()
 
     def _is_whole_due(self) -> bool:
         """Whether to send all instead of the changes.
