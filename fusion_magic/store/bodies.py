@@ -1,0 +1,69 @@
+"""Values as compressed JSON, and a run's events with their class's name as tag."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, cast, get_args
+
+from pydantic import TypeAdapter
+
+from ..events import AnswerReady, Event
+
+PICTURE = 1_000  # characters from which a data: address is worth leaving out
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Event)}
+
+
+@cache
+def _adapter(kind: str) -> TypeAdapter[Any]:
+    return TypeAdapter(_KINDS[kind])
+
+
+def packed(value: object) -> bytes:
+    """JSON, compressed. A lone surrogate, which UTF-8 has no bytes for, comes back as it was."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return zlib.compress(text.encode("utf-8", "surrogatepass"))
+
+
+def unpacked(body: bytes) -> Any:
+    """The value that was packed. Raises ValueError for anything else."""
+    try:
+        return json.loads(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+    except (zlib.error, RecursionError) as exc:
+        raise ValueError(str(exc)) from exc
+
+
+def clean(text: str) -> str:
+    """The text for a column: SQLite takes no lone surrogates."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+
+
+def event_body(event: Event) -> bytes:
+    """An event; without the object that an answer was parsed into, which can be anything."""
+    if isinstance(event, AnswerReady):
+        event = AnswerReady(event.answer)
+    name = type(event).__name__
+    return packed([name, _adapter(name).dump_python(event, mode="json")])
+
+
+def event_from(body: bytes) -> Event | None:
+    """The event; None for a kind that this version does not know. Raises ValueError if it can't be read."""
+    name, value = unpacked(body)
+    return _adapter(name).validate_python(value) if name in _KINDS else None
+
+
+def without_pictures(value: object) -> object:
+    """A request without the bytes of pictures and files: eight seats would keep each of them eight times."""
+    match value:
+        case str() if len(value) > PICTURE and value.startswith("data:"):
+            start = value.partition(",")[0][:100]
+            return f"{start},… ({len(value)} characters, SHA-256 {hashlib.sha256(value.encode()).hexdigest()})"
+        case dict():
+            return {key: without_pictures(item) for key, item in cast("Mapping[str, object]", value).items()}
+        case list() | tuple():
+            return [without_pictures(item) for item in cast("list[object]", value)]
+        case _:
+            return value

@@ -1,0 +1,158 @@
+"""The one thread of a store that writes: what waits goes in one transaction, off everybody's way."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from .file import transaction
+from .forks import Gate
+
+IDLE = 2.0  # seconds after which the file is closed; opening it again takes a millisecond
+Statement = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Statements to run; `build` makes them in the thread that writes, as packing takes time."""
+
+    build: Callable[[], list[Statement]]
+    retries: bool = False  # tries again although the last write failed
+    done: Future[None] = field(default_factory=Future[None])
+
+    def finish(self) -> None:
+        """Tell who waits; who was cancelled meanwhile does not mind."""
+        if self.done.set_running_or_notify_cancel():
+            self.done.set_result(None)
+
+
+class Writer:
+    """Writes in the order given; what fails is told in `problem`, and what follows is dropped until a write retries.
+
+    Args:
+        connect: opens the file.
+        explain: the sentence for what went wrong.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], explain: Callable[[Exception], str]) -> None:
+        self.problem: str | None = None
+        self._connect, self._explain = connect, explain
+        self._db: sqlite3.Connection | None = None
+        self._begin_anew()
+        _writers.add(self)
+
+    def _begin_anew(self) -> None:
+        self._pid = os.getpid()
+        if self._db is not None:
+            _inherited.append(self._db)
+        self._db = None
+        self._filled = threading.Condition()
+        self._waiting: deque[Write] = deque()
+        self._thread: threading.Thread | None = None
+        self._is_down = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this process has written."""
+        return self._pid == os.getpid() and self._thread is not None
+
+    def put(self, write: Write) -> Future[None]:
+        """Write soon; the future is done when it is on the disk or was dropped, and never fails."""
+        if self._pid != os.getpid():  # a forked child: the thread is not here, and its lock may be held for ever
+            self._begin_anew()
+        with self._filled:
+            self._waiting.append(write)
+            if self._thread is None:
+                self._start()
+            self._filled.notify()
+        return write.done
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="fusion_magic store", daemon=True)
+        try:
+            thread.start()
+            self._thread = thread
+        except RuntimeError as exc:  # no thread is left to be had
+            self.problem = self._explain(exc)
+            while self._waiting:
+                self._waiting.popleft().finish()
+
+    def _run(self) -> None:
+        while True:
+            writes = self._take()
+            if any(write.retries for write in writes):
+                self._is_down, self.problem = False, None
+            if not self._is_down:
+                self._commit([statement for write in writes for statement in self._built(write)])
+            for write in writes:
+                write.finish()
+
+    def _take(self) -> list[Write]:
+        """What waits; closes the file after a while in which nothing came."""
+        with self._filled:
+            if self._filled.wait_for(lambda: self._waiting, timeout=IDLE):
+                return self._emptied()
+        if self._db is not None:
+            with GATE.inside():
+                self.let_go()
+        with self._filled:
+            self._filled.wait_for(lambda: self._waiting)
+            return self._emptied()
+
+    def _emptied(self) -> list[Write]:
+        taken = list(self._waiting)
+        self._waiting.clear()
+        return taken
+
+    def _built(self, write: Write) -> list[Statement]:
+        """The statements; a value that can't be packed costs this write and no other."""
+        try:
+            return write.build()
+        except Exception as exc:
+            self.problem = self._explain(exc)
+            return []
+
+    def _commit(self, statements: list[Statement]) -> None:
+        if not statements:
+            return
+        try:
+            with GATE.inside():
+                self._execute(statements)
+        except Exception as exc:
+            self._is_down, self.problem = True, self._explain(exc)
+
+    def _execute(self, statements: list[Statement]) -> None:
+        """In one transaction; the file is opened anew after a failure."""
+        try:
+            self._db = self._db or self._connect()
+            with transaction(self._db):
+                for sql, values in statements:
+                    self._db.execute(sql, values)
+        except BaseException:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Close the file until the next write; only while no other thread is using it."""
+        db, self._db = self._db, None
+        if db is not None:
+            with suppress(sqlite3.Error):
+                db.close()
+
+
+def _let_go() -> None:
+    for writer in list(_writers):
+        writer.let_go()
+
+
+_inherited: list[sqlite3.Connection] = []  # of a parent that was forked while it wrote; to close one harms the parent
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()
+GATE = Gate(_let_go)

@@ -1,0 +1,65 @@
+"""Writes are kept in their order, whoever waits for them, and never fail the one who asked."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+from fusion_magic.store import Store
+from store.keeping import HERE, alter, kept, started
+
+
+def test_a_write_is_kept_although_who_waited_was_cancelled(store: Store):
+    futures: list[Future[None]] = [store.keep(kept(str(number)), HERE, reusable=True) for number in range(50)]
+    for future in futures:
+        future.cancel()
+    store.settled().result(30)
+
+    assert alter(store, "SELECT count(*) FROM calls") == [(50,)]
+
+
+def test_writes_are_in_the_order_in_which_they_were_asked_for(store: Store):
+    for number in range(200):
+        store.keep(kept(str(number)), HERE, reusable=True)
+    store.settled().result(30)
+
+    assert alter(store, "SELECT key FROM calls ORDER BY number") == [(str(number),) for number in range(200)]
+
+
+def test_threads_may_write_and_read_at_once(store: Store):
+    missing: list[str] = []
+
+    def use(name: str) -> None:
+        for number in range(30):
+            store.keep(kept(f"{name} {number}"), HERE, reusable=True).result(30)
+            if store.find(f"{name} {number}") is None:
+                missing.append(f"{name} {number}")
+
+    threads = [threading.Thread(target=use, args=(str(number),)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert missing == []
+    assert store.size().calls == 180
+    assert store.problem is None
+
+
+def test_a_list_has_what_was_written_before_it(store: Store):
+    store.begin(started("abc"), HERE, None)
+    store.keep(kept(cost=0.5), HERE, reusable=True)
+
+    assert store.spent() == 0.5
+    assert store.history()[0].id == "abc"
+
+
+def test_the_file_is_opened_again_after_it_was_let_go(store: Store):
+    store.keep(kept("first"), HERE, reusable=True).result(30)
+    store._writer.let_go()
+
+    store.keep(kept("second"), HERE, reusable=True).result(30)
+
+    assert store.find("first") is not None
+    assert store.find("second") is not None
+    assert store.problem is None
