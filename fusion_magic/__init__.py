@@ -6,12 +6,13 @@ from importlib import import_module
 from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
-from .api import fuse, fuse_async, last, stream
+from .api import estimate, fuse, fuse_async, last, stream
 from .errors import FusionError, FusionInterrupted, PanelFailed
 from .events import fold
+from .notebooks import from_notebook
 from .presets import save_panel
 from .providers.scripted import Line, scripted
-from .results import FusionResult, results_in
+from .results import FusionResult
 from .settings import Panel, Panelist, Settings
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .jupyter.picker import pick_panel
     from .tools.corpus import Corpus
     from .tools.functions import tool
+    from .verbs import load
 
 __all__ = [
     "Corpus",
@@ -31,19 +33,21 @@ __all__ = [
     "PanelFailed",
     "Panelist",
     "Settings",
+    "estimate",
     "fold",
+    "from_notebook",
     "fuse",
     "fuse_async",
     "last",
+    "load",
     "pick_panel",
-    "results_in",
     "save_panel",
     "scripted",
     "stream",
     "tool",
 ]
 # Imported when they are asked for: widgets and SQLite cost more than all the rest.
-LATER = {"Corpus": ".tools.corpus", "pick_panel": ".jupyter.picker", "tool": ".tools.functions"}
+LATER = {"Corpus": ".tools.corpus", "load": ".verbs", "pick_panel": ".jupyter.picker", "tool": ".tools.functions"}
 
 
 def __getattr__(name: str) -> Any:

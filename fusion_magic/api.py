@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -12,15 +12,14 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel
 
 from ._loop import LoopThread, Mailbox, loop_thread
-from .errors import FusionError, FusionInterrupted, KeyMissing, PanelFailed, SettingsError
+from .errors import FusionError, FusionInterrupted, PanelFailed
 from .events import Event, Fold
-from .keys import environment_keys
-from .pipeline.material import gather
+from .pipeline.estimate import RunEstimate
+from .pipeline.forecast import estimated
 from .pipeline.panel import Skips
 from .pipeline.run import FusionRequest, run
-from .presets import default_panel, endpoints, user_file
 from .providers import Providers
-from .providers.scripted import installed
+from .request import request_for, store_for
 from .results import FusionResult
 from .settings import Panel, Panelist, Settings, build_settings
 
@@ -53,7 +52,8 @@ class Running:
 
     async def _run(self, request: FusionRequest, listen: Callable[[Event], None], using: Providers) -> FusionResult:
         try:
-            await run(request, emit=listen, providers=using, state=self.state, skips=self._skips)
+            kept = store_for(request.settings)
+            await run(request, emit=listen, providers=using, state=self.state, skips=self._skips, store=kept)
         except PanelFailed as exc:
             exc.result = self.result() or exc.result
             raise
@@ -142,51 +142,6 @@ def interrupted(result: FusionResult | None) -> FusionInterrupted:
     return FusionInterrupted(f"The run was stopped; {kept}: `fusion_magic.last()`, in a notebook `_fusion`.", result)
 
 
-def request_for(
-    prompt: str,
-    *,
-    schema: type[BaseModel] | None = None,
-    without_key: str | None = None,
-    defaults: Iterable[dict[str, Any]] = (),
-    notes: tuple[str, ...] = (),
-    namespace: Mapping[str, Any] | None = None,
-    **chosen: Any,
-) -> FusionRequest:
-    """The request for a prompt and the settings chosen, over the defaults and the user's `fusion.toml`.
-
-    Args:
-        prompt: what to ask.
-        schema: a pydantic model for the answer.
-        without_key: panel to use if none was chosen and there is no key; without it that is an error.
-        defaults: further layers of settings, strongest first.
-        notes: sentences that belong to the result, such as what was put into the prompt.
-        namespace: the variables that names of functions, frames, collections and attachments may mean.
-        chosen: settings; None leaves the default. `tools`, `corpus`, `data` and `attach` may hold values.
-
-    Raises:
-        SettingsError: a setting is not valid.
-        KeyMissing: no panel was chosen and there is no key.
-    """
-    settings, material = gather((chosen, *defaults, user_file().settings), namespace or {})
-    # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
-    prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    _refuse_keys(prompt, settings.system, settings.rubric, *(attached.text for attached in material.attachments))
-    named = default_panel() or without_key
-    if named is None and installed() is None and not (settings.panel or settings.models):
-        raise KeyMissing(
-            "No key for OpenRouter: set OPENROUTER_API_KEY or type `%fusion login`; to try it without, "
-            'panel="local" runs a tiny embedded model.'
-        )
-    return FusionRequest(prompt, settings, default_panel=named, schema=schema, notes=notes, material=material)
-
-
-def _refuse_keys(*texts: str | None) -> None:
-    """Raise SettingsError for a text that holds a key, as `{os.environ}` in a prompt would."""
-    for name, value in environment_keys(endpoints().values()).items():
-        if any(value in text for text in texts if text):
-            raise SettingsError(f"The text holds the key in {name}; it is not sent to anybody. Take the key out of it.")
-
-
 def _chosen(settings: dict[str, Any], **parts: Any) -> dict[str, Any]:
     """Everything the caller chose, as settings. Raises SettingsError for a name that is none."""
     build_settings({name: value for name, value in settings.items() if name not in Settings.model_fields})
@@ -258,6 +213,37 @@ def _ending(running: Running) -> asyncio.Future[None]:
 
     running.future.add_done_callback(tell)
     return ended
+
+
+def estimate(
+    prompt: str,
+    *,
+    panel: str | Panel | None = None,
+    models: Iterable[Model] | None = None,
+    judge: Model | None = None,
+    synthesizer: Model | None = None,
+    schema: type[BaseModel] | None = None,
+    **settings: Any,
+) -> RunEstimate:
+    """What `fuse` with these arguments would cost, call by call; nobody is asked, and no key is needed.
+
+    Figures come from the prompt itself, from prices, and from this user's own earlier calls where there are three or
+    more. `print` shows a table. Raises SettingsError as `fuse`.
+    """
+    parts = _chosen(settings, panel=panel, models=models, judge=judge, synthesizer=synthesizer)
+    return estimate_for(request_for(prompt, schema=schema, **parts))
+
+
+def estimate_for(request: FusionRequest) -> RunEstimate:
+    """The estimate of a request."""
+    work = loop_thread().submit(estimated(request, providers(), store_for(request.settings)))
+    try:
+        while not wait([work.future], timeout=TICK).done:
+            pass
+    except KeyboardInterrupt:
+        work.cancel()
+        raise
+    return work.future.result()
 
 
 @asynccontextmanager

@@ -19,6 +19,7 @@ FusionError
 │   ├── ResponseCutOff       the answer stopped at the token limit
 │   ├── ResponseFiltered     a content filter stopped the answer
 │   ├── EmptyResponse        the model finished without text
+│   ├── OverBudget           the limit of US dollars does not leave enough for it
 │   └── JudgeUnreadable      what the judge wrote is not the analysis that was asked for
 ├── ToolError                a tool could not do what a model asked of it; the model reads why
 └── PanelFailed              no panelist answered (`.result` has each reason)
@@ -133,6 +134,10 @@ class ResponseFiltered(CallError):
 
 class EmptyResponse(CallError):
     """The model finished without any text."""
+
+
+class OverBudget(CallError):
+    """The run's limit of US dollars does not leave enough for the call; it was not sent."""
 
 
 class JudgeUnreadable(CallError):

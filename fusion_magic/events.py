@@ -203,7 +203,7 @@ class Fold:
                     self.writing[event.stage, event.label].append(event.text)
             case CallStarted():
                 # A retry or a fallback may bring less than what the attempt before it had written.
-                self.drafts[event.stage, event.label] = self._written(event.stage, event.label)
+                self.drafts[event.stage, event.label] = self.written(event.stage, event.label)
                 self.writing[event.stage, event.label] = []
                 if event.stage == "panel":
                     self.models[event.label] = event.model
@@ -250,7 +250,7 @@ class Fold:
             status=ended.status,
             error=ended.error,
             answer=self.answer.answer if self.answer else None,
-            unfinished="" if self.answer else self._written("synthesis", ""),
+            unfinished="" if self.answer else self.written("synthesis", ""),
             parsed=self.answer.parsed if self.answer else None,
             responses=responses,
             failed_models=self._failed_models(),
@@ -262,7 +262,8 @@ class Fold:
             duration=ended.duration,
         )
 
-    def _written(self, stage: Stage, label: str) -> str:
+    def written(self, stage: Stage, label: str) -> str:
+        """What a call has written so far, or an attempt before it if that was more."""
         draft, now = self.drafts.get((stage, label), ""), "".join(self.writing.get((stage, label), ()))
         return max(now, draft, key=len)
 
@@ -270,7 +271,7 @@ class Fold:
         lost = dict(self.failed)
         for label, model in self.models.items():
             if label not in self.responses and label not in lost:
-                written = self._written("panel", label)
+                written = self.written("panel", label)
                 lost[label] = FailedModel(label=label, model=model, error="Stopped before it ended.", content=written)
         return tuple(lost[label] for label in sorted(lost))
 

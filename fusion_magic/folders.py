@@ -29,3 +29,13 @@ def config_dir() -> Path:
 def cache_dir() -> Path:
     """Where catalogues and model weights are kept: FUSION_HOME/cache, or the user's cache folder."""
     return _folder("cache")
+
+
+def data_dir() -> Path:
+    """Where the store is: FUSION_HOME, or the user's data folder."""
+    return _folder("data")
+
+
+def shown(path: Path) -> str:
+    """A path for a text that others may read: the user's home is ~."""
+    return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)

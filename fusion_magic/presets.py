@@ -38,6 +38,14 @@ FREE_MEMBER = "openrouter/free-panel"
 PANEL_NAME = re.compile(r"[^\W\d_][\w-]{0,39}")
 
 
+class OwnPrice(Chosen):
+    """What a model costs, in US dollars per million tokens."""
+
+    input: float = Field(ge=0, description="of the prompt")
+    output: float = Field(ge=0, description="of the answer, reasoning included")
+    cached: float | None = Field(default=None, ge=0, description="of input read from the prompt cache; else as input")
+
+
 class UserFile(Chosen):
     """What `fusion.toml` in the user's configuration folder may say.
 
@@ -52,6 +60,9 @@ class UserFile(Chosen):
     )
     mcp: dict[str, dict[str, Any]] = Field(
         default_factory=dict[str, dict[str, Any]], description="MCP servers by name, for --mcp"
+    )
+    prices: dict[str, OwnPrice] = Field(
+        default_factory=dict[str, OwnPrice], description="what models cost that no catalogue prices, by name"
     )
 
 
@@ -228,7 +239,7 @@ def _as_entry(panel: Panel) -> dict[str, Any]:
         given = seat.model_dump(exclude_none=True, exclude={"label"})
         return seat.model if len(given) == 1 else given
 
-    about = panel.model_dump(include={"about", "score", "source"}, exclude_defaults=True)
+    about = panel.model_dump(include={"about", "score", "source", "max_usd"}, exclude_defaults=True)
     chairs = {"judge": written(panel.judge), "synthesizer": written(panel.synthesizer)}
     tools = {} if panel.tools is None else {"tools": list(panel.tools)}
     return {**about, "models": [written(seat) for seat in panel.models], **chairs, **tools}
@@ -299,6 +310,7 @@ def choose_panel(settings: Settings, *, default: str | None = None) -> Panel:
     if base is not None:
         parts = {"models": base.models, "judge": base.judge, "synthesizer": base.synthesizer, "name": base.name}
         parts |= {"about": base.about, "score": base.score, "source": base.source, "tools": base.tools}
+        parts["max_usd"] = base.max_usd
     changed = {
         name: value for name in ("models", "judge", "synthesizer") if (value := getattr(settings, name)) is not None
     }

@@ -10,14 +10,19 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .results import Analysis
+
+if TYPE_CHECKING:
+    from .pipeline.given import Turn
 
 PANEL_VERSION = "panel-1"
 TOOLS_VERSION = "tools-1"
 JUDGE_VERSION = "judge-1"
 SYNTHESIS_VERSION = "synthesis-1"
+TURNS_VERSION = "turns-1"
+RULINGS_VERSION = "rulings-1"
 
 SYSTEM = (
     "Several language models answered one question, each without seeing the others. Their responses are named by "
@@ -49,6 +54,14 @@ SHAPE = (
     '"contradictions": [{"topic": "…", "stances": [{"label": "A", "stance": "…"}]}], '
     '"partial_coverage": [{"labels": ["A", "B"], "point": "…"}], '
     '"unique_insights": [{"label": "C", "insight": "…"}], "blind_spots": ["…"]}'
+)
+GOES_ON = (
+    "The question goes on from a conversation. Its earlier turns stand between tags above; the authors of the responses "
+    "read them too."
+)
+RULED = (
+    "The asker has read the responses and has decided what stands between the tags called rulings. Take it as settled, "
+    "also where responses say otherwise."
 )
 WRITE = """Write the best answer to the question, from the responses and the judge's analysis. Headcount is not \
 truth: what is well supported stands, however few say it, and a minority point with evidence stays in, with its \
@@ -113,32 +126,64 @@ def fenced(tag: str, text: str, nonce: str) -> str:
     return f"<{tag} {nonce}>\n{text}\n</{tag} {nonce}>"
 
 
+def version_of(stage_version: str, turns: Sequence[Turn] = (), rulings: str = "") -> str:
+    """The version of a prompt with what was added to it: "judge-1", "synthesis-1+turns-1+rulings-1"."""
+    return "+".join([stage_version, *([TURNS_VERSION] if turns else []), *([RULINGS_VERSION] if rulings else [])])
+
+
 def _read(
-    prompt: str, responses: Mapping[str, str], instruction: str, sample: int, analysis: str = ""
+    prompt: str,
+    responses: Mapping[str, str],
+    instruction: str,
+    sample: int,
+    turns: Sequence[Turn],
+    **written: str,
 ) -> list[dict[str, Any]]:
+    """System text and what both judge and synthesizer read; then what is `written` on it, by tag; then the question."""
     seed = run_digest(prompt, responses, sample)
     nonce = seed[:8]
+
+    def told(tag: str, text: str) -> str:
+        # Who wrote this may have read the code, and could forge a tag with it.
+        return fenced(tag, text.replace(nonce, ""), nonce)
+
     blocks = [fenced(f"response {label}", responses[label], nonce) for label in shuffled(list(responses), seed)]
-    # The judge has read the code, so what it wrote could forge a tag.
-    judged = [fenced("analysis", analysis.replace(nonce, ""), nonce)] if analysis else []
-    content = "\n".join([*blocks, "", *judged, instruction, fenced("question", prompt, nonce)])
+    for number, turn in enumerate(turns, 1):
+        blocks += [told(f"earlier question {number}", turn.prompt), told(f"earlier answer {number}", turn.answer)]
+    later = [told(tag, text) for tag, text in written.items() if text]
+    instruction = f"{GOES_ON}\n{instruction}" if turns else instruction
+    content = "\n".join([*blocks, "", *later, instruction, fenced("question", prompt, nonce)])
     return [{"role": "system", "content": SYSTEM}, {"role": "user", "content": content}]
 
 
-def panel_messages(prompt: Any, *system: str | None) -> list[dict[str, Any]]:
-    """What a panelist is asked: its persona and the user's system text, then the prompt as it is, text or parts."""
+def panel_messages(prompt: Any, *system: str | None, turns: Sequence[Turn] = ()) -> list[dict[str, Any]]:
+    """What a panelist is asked: its persona and the user's system text, earlier turns, then the prompt as it is.
+
+    The prompt may be a text or parts.
+    """
     told = "\n\n".join(part for part in system if part)
     start = [{"role": "system", "content": told}] if told else []
-    return [*start, {"role": "user", "content": prompt}]
+    said = [
+        {"role": role, "content": text}
+        for turn in turns
+        for role, text in (("user", turn.prompt), ("assistant", turn.answer))
+    ]
+    return [*start, *said, {"role": "user", "content": prompt}]
 
 
 def judge_messages(
-    prompt: str, responses: Mapping[str, str], *, rubric: str | None = None, shape: bool = False, sample: int = 0
+    prompt: str,
+    responses: Mapping[str, str],
+    *,
+    rubric: str | None = None,
+    shape: bool = False,
+    sample: int = 0,
+    turns: Sequence[Turn] = (),
 ) -> list[dict[str, Any]]:
     """What the judge is asked; `shape` spells out the JSON where no schema can be sent."""
     weigh = f"Weigh above all: {rubric}" if rubric else ""
     instruction = "\n".join(part for part in (COMPARE, weigh, SHAPE if shape else "") if part)
-    return _read(prompt, responses, instruction, sample)
+    return _read(prompt, responses, instruction, sample, turns)
 
 
 def repair_messages(asked: Sequence[Mapping[str, Any]], reply: str, problem: str, shape: str) -> list[dict[str, Any]]:
@@ -154,12 +199,15 @@ def synthesis_messages(
     *,
     system: str | None = None,
     sample: int = 0,
+    turns: Sequence[Turn] = (),
+    rulings: str = "",
 ) -> list[dict[str, Any]]:
     """What the synthesizer is asked; without an analysis it reads the responses alone."""
     judged = "" if analysis else "There is no analysis this time."
     asked = f"The asker's standing instructions: {system}" if system else ""
-    instruction = "\n".join(part for part in (WRITE, judged, asked) if part)
-    return _read(prompt, responses, instruction, sample, compact(analysis) if analysis else "")
+    instruction = "\n".join(part for part in (WRITE, judged, RULED if rulings else "", asked) if part)
+    compared = compact(analysis) if analysis else ""
+    return _read(prompt, responses, instruction, sample, turns, analysis=compared, rulings=rulings)
 
 
 def compact(analysis: Analysis) -> str:

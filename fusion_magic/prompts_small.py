@@ -16,6 +16,7 @@ PANEL_VERSION = "small-panel-1"
 JUDGE_VERSION = "small-judge-1"
 SYNTHESIS_VERSION = "small-synthesis-1"
 
+TURNS_LIMIT = 1_500  # characters of earlier turns that its window leaves room for
 # Limits in output tokens. A field's sentence may be cut there: `parse` expects it.
 FIELD_TOKENS = 48
 SYNTHESIS_TOKENS = 140

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from .recipe import Recipe
+    from .settings import Panelist
 
 SCHEMA_VERSION = 1
 RECORD = "application/vnd.fusion+json"  # the MIME type under which a notebook keeps a result
@@ -34,6 +37,7 @@ class Usage(_Value):
     completion_tokens: int = Field(default=0, description="output tokens, reasoning included")
     reasoning_tokens: int = Field(default=0, description="output tokens spent on reasoning, where reported")
     cached_tokens: int = Field(default=0, description="input tokens read from the provider's prompt cache")
+    cache_write_tokens: int = Field(default=0, description="input tokens written to the provider's prompt cache")
     web_searches: int = Field(default=0, description="searches that the server ran, which it may bill; where reported")
 
     @property
@@ -69,7 +73,9 @@ class Call(_Value):
     unreported: int = Field(default=0, description="attempts that had begun to answer, failed, and may be billed")
     finish_reason: str | None = Field(default=None, description="why the model stopped; None if the call failed")
     error: str | None = Field(default=None, description="why the call failed, or None")
-    reused: bool = Field(default=False, description="answered from the store instead of asked")
+    reused: bool = Field(default=False, description="answered from the store or an earlier result instead of asked")
+    made: datetime | None = Field(default=None, description="when a reused answer was made, UTC")
+    saved: float | None = Field(default=None, description="US dollars that a reused answer had cost; None if unknown")
     request_id: str | None = Field(default=None, description="the server's id of the generation")
     messages_hash: str = Field(default="", description="SHA-256 of the messages that were sent")
     prompt_version: str = Field(default="", description="version of the prompt that was used")
@@ -194,8 +200,8 @@ class FusionResult(_Value):
 
     @property
     def usage(self) -> Usage:
-        """Tokens of all calls that reported them."""
-        return sum((call.usage for call in self.calls if call.usage), Usage())
+        """Tokens of all calls that were asked for this result and reported them; reused ones are not in it."""
+        return sum((call.usage for call in self.calls if call.usage and not call.reused), Usage())
 
     @property
     def cost(self) -> float | None:
@@ -220,10 +226,10 @@ class FusionResult(_Value):
 
         Raises:
             OSError: the file can't be read.
-            SettingsError: it holds no result, or one of a later version; a notebook is for `results_in`.
+            SettingsError: it holds no result, or one of a later version; a notebook is for `from_notebook`.
         """
         if Path(path).suffix == ".ipynb":
-            raise SettingsError(f"{path} is a notebook; results_in({str(path)!r}) lists the results in it.")
+            raise SettingsError(f"{path} is a notebook; from_notebook({str(path)!r}) lists the results in it.")
         return _result_from(Path(path).read_bytes(), str(path))
 
     def to_record(self) -> dict[str, Any]:
@@ -246,6 +252,80 @@ class FusionResult(_Value):
             case _:
                 raise SettingsError(_nothing(place))
 
+    # --- verbs: each makes a new result of this one, with `parent`, and prints what was kept and saved ---
+    # All of them take settings by name too, as `fuse` does, and raise SettingsError for what can't be done. Functions,
+    # frames, collections and attachments are not in a result: seats that need them get them again, tools=[f].
+
+    def rejudge(self, judge: str | Panelist | None = None, rubric: str | None = None, **settings: Any) -> FusionResult:
+        """Compare the same responses anew and write a new answer; only judge and synthesizer are asked.
+
+        Args:
+            judge: another model to compare them; without it the same, which then compares them afresh.
+            rubric: what the judge should weigh.
+        """
+        from . import verbs
+
+        return verbs.carried_out(verbs.rejudge(self, judge, rubric, **settings))
+
+    def resynthesize(
+        self,
+        synthesizer: str | Panelist | None = None,
+        rulings: Mapping[str, str] | str | None = None,
+        **settings: Any,
+    ) -> FusionResult:
+        """Write a new answer from the same responses and analysis; a result without an analysis is judged first.
+
+        Args:
+            synthesizer: another model to write it.
+            rulings: what you have decided where responses contradict each other: by topic, or as a text.
+        """
+        from . import verbs
+
+        return verbs.carried_out(verbs.resynthesize(self, synthesizer, rulings, **settings))
+
+    def add(self, model: str | Panelist, **settings: Any) -> FusionResult:
+        """Ask one more model; then judge and synthesizer. The others keep their answers and letters."""
+        from . import verbs
+
+        return verbs.carried_out(verbs.add(self, model, **settings))
+
+    def drop(self, seat: str, **settings: Any) -> FusionResult:
+        """Leave a seat out, by its letter; judge and synthesizer are asked again. Later seats move up a letter."""
+        from . import verbs
+
+        return verbs.carried_out(verbs.drop(self, seat, **settings))
+
+    def retry_failed(self, **settings: Any) -> FusionResult:
+        """Ask the seats again that failed or were stopped, not those that you skipped; then judge and synthesizer."""
+        from . import verbs
+
+        return verbs.carried_out(verbs.retry_failed(self, **settings))
+
+    def resume(self, **settings: Any) -> FusionResult:
+        """Go on with a run that was interrupted, cut off or stopped by a budget; what has ended is not asked again.
+
+        A budget can be raised with it: `resume(max_usd=2)`. Seats that failed stay so; `retry_failed` asks them.
+        """
+        from . import verbs
+
+        return verbs.carried_out(verbs.resume(self, **settings))
+
+    def ask(self, seat: str, question: str, **settings: Any) -> FusionResult:
+        """Go on with one panelist, who sees the prompt, its own answer and the question, and nothing of the others.
+
+        Returns:
+            A result with that seat as its only one; `answer` is what it wrote. Nobody judges it.
+        """
+        from . import verbs
+
+        return verbs.carried_out(verbs.ask(self, seat, question, **settings))
+
+    def recipe(self) -> Recipe:
+        """The magic line and a Python script that ask the same again, with models, costs, prompt versions and seeds."""
+        from .recipe import recipe
+
+        return recipe(self)
+
     def __repr__(self) -> str:
         seats = f"{len(self.responses)} of {len(self.responses) + len(self.failed_models)} seats"
         return f"<FusionResult {self.id!r} {self.status}, {seats}, {cost_text([self])}>"
@@ -256,30 +336,6 @@ class FusionResult(_Value):
         from .jupyter.static import bundle
 
         return bundle(self)
-
-
-def results_in(path: str | Path) -> list[FusionResult]:
-    """The results that a saved notebook keeps in its outputs, in order, each once.
-
-    Raises:
-        OSError: the file can't be read.
-        SettingsError: it is no notebook, or a record in it is damaged or of a later version.
-    """
-    try:
-        cells = json.loads(Path(path).read_bytes())["cells"]
-        records = list(_records(cells))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as exc:
-        raise SettingsError(f"{path} is not a notebook of format 4.") from exc
-    found = [FusionResult.from_record(record, f"Cell {number} of {path}") for number, record in records]
-    return list({result.id: result for result in found}.values())
-
-
-def _records(cells: list[dict[str, Any]]) -> Iterator[tuple[int, object]]:
-    """(number of the cell, counted from 1; record) of each output that has one."""
-    for number, cell in enumerate(cells, 1):
-        for output in cell.get("outputs", ()):
-            if RECORD in output.get("data", ()):
-                yield number, output["data"][RECORD]
 
 
 def _result_from(text: bytes, place: str) -> FusionResult:

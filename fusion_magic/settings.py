@@ -18,6 +18,8 @@ from .errors import SettingsError
 LABELS = "ABCDEFGH"
 NO_ADDRESS = ("embedded", "scripted")  # of the two endpoints that are inside this process or its child
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+AGE = r"^\d+(\.\d+)?[smhdw]$"  # a number and s, m, h, d or w
+UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 MODEL_NAME = re.compile(r"(?P<slug>.+?)@(?P<endpoint>https?://\S+|[\w.-]+)")
 T = TypeVar("T", bound=BaseModel)
 
@@ -197,6 +199,9 @@ class Panel(Chosen):
     judge: Seat = Field(default=None, validate_default=False, description="who compares the responses")  # type: ignore[assignment]
     synthesizer: Seat = Field(default=None, validate_default=False, description="who writes the answer")  # type: ignore[assignment]
     tools: Names | None = Field(default=None, description="web tools of its panelists, unless a run says otherwise")
+    max_usd: float | None = Field(
+        default=None, gt=0, description="US dollars of a run at most; a run may only set less"
+    )
     name: str = Field(default="", description="the panel's name, if it has one")
     about: str = Field(default="", description="one sentence")
     score: float | None = Field(default=None, description="published DRACO score in percent, measured with tools")
@@ -286,6 +291,28 @@ class Settings(Chosen):
     data: Names = Field(default=(), description="DataFrames that the panel may query, read-only")
     attach: Paths = Field(default=(), description="files or variables that go along with the prompt")
     mcp: Names = Field(default=(), description="configured MCP servers whose tools the panel may use")
+    store: bool = Field(default=True, description="keep calls and results in a file of yours, to reuse and resume them")
+    reuse: Literal["never", "calls", "only"] = Field(
+        default="calls", description="answer finished calls from the store; only: fail rather than ask anybody"
+    )
+    fresh: Literal["panel", "judge", "synthesis", "all"] | None = Field(
+        default=None, description="what is asked anew although the store has it"
+    )
+    max_age: str | None = Field(
+        default=None, pattern=AGE, description="how old a reused answer may be: 30m, 12h, 7d; see docs/money.md"
+    )
+    max_usd: float | None = Field(default=None, gt=0, description="US dollars that the run may cost at most")
+    max_usd_day: float | None = Field(default=None, gt=0, description="US dollars of a day, all notebooks together")
+    max_usd_notebook: float | None = Field(default=None, gt=0, description="US dollars of this notebook, for ever")
+    allow_unpriced: bool = Field(default=False, description="run under a limit although a model's price is unknown")
+    thread: str | None = Field(default=None, min_length=1, max_length=80, description="name of a conversation to go on")
+
+
+def seconds_of(age: str) -> float:
+    """Seconds of an age such as "90s", "30m", "12h", "7d" or "2w". Raises SettingsError for anything else."""
+    if not re.fullmatch(AGE.strip("^$"), age):
+        raise SettingsError(f'"{age}" is no age; write a number and s, m, h, d or w, such as 12h or 90d.')
+    return float(age[:-1]) * UNITS[age[-1]]
 
 
 ASKED = ("panel", "models", "judge", "synthesizer")

@@ -79,7 +79,9 @@ def isolated(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A settings folder and a working folder for each test; model weights only where they are asked for."""
-    monkeypatch.setenv("FUSION_HOME", str(tmp_path_factory.mktemp("fusion-home")))
+    home = tmp_path_factory.mktemp("fusion-home")
+    (home / "store.sqlite3").touch()  # an empty one, so that no run is the first, which says where the store is
+    monkeypatch.setenv("FUSION_HOME", str(home))
     monkeypatch.chdir(tmp_path)  # a kernel puts this on sys.path, and the checkout holds our source
     if request.node.get_closest_marker("local_model"):
         if USERS_MODEL:

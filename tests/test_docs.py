@@ -20,6 +20,7 @@ from fusion_magic.presets import panels
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
+MONEY = (ROOT / "docs" / "money.md").read_text(encoding="utf-8")
 ANALYSIS = {
     "consensus": ["It is."],
     "contradictions": [{"topic": "why", "stances": [{"label": "A", "stance": "Rayleigh"}]}],
@@ -37,7 +38,7 @@ def shell() -> Iterator[InteractiveShell]:
 
 
 def snippets(language: str) -> list[str]:
-    fences = re.findall(r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}", re.DOTALL | re.MULTILINE)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}\n{MONEY}", re.DOTALL | re.MULTILINE)
     return [text for kind, text in fences if kind == language]
 
 

@@ -116,7 +116,7 @@ def test_an_unknown_panel_names_the_nearest():
 
 
 def test_without_a_file_there_is_nothing_in_it():
-    assert user_file().model_dump() == {"settings": {}, "panels": {}, "endpoints": {}, "mcp": {}}
+    assert user_file().model_dump() == {"settings": {}, "panels": {}, "endpoints": {}, "mcp": {}, "prices": {}}
 
 
 def test_the_user_s_file_may_hold_every_section():

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_magic import results_in
+from fusion_magic import from_notebook
 from fusion_magic.errors import SettingsError
 from fusion_magic.jupyter.static import bundle
 from fusion_magic.results import (
@@ -238,18 +238,18 @@ def test_a_notebook_gives_back_its_results_in_order_and_each_once(tmp_path):
 
     path = notebook(tmp_path / "analysis.ipynb", *shown)
 
-    assert results_in(path) == results_in(str(path)) == [FULL, other]
+    assert from_notebook(path) == from_notebook(str(path)) == [FULL, other]
 
 
 def test_a_notebook_without_results_has_none(tmp_path):
-    assert results_in(notebook(tmp_path / "empty.ipynb")) == []
+    assert from_notebook(notebook(tmp_path / "empty.ipynb")) == []
 
 
 def test_a_damaged_record_is_named_by_its_cell(tmp_path):
     path = notebook(tmp_path / "analysis.ipynb", bundle(FULL), {RECORD: {"schema_version": 1, "result": "x"}})
 
     with pytest.raises(SettingsError, match=r"^Cell 3 of .*analysis\.ipynb does not hold a result"):
-        results_in(path)
+        from_notebook(path)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "7", '{"cells": 7}', '{"cells": [7]}', '{"cells": [{"outputs": 7}]}'])
@@ -257,9 +257,9 @@ def test_a_file_that_is_no_notebook_is_one_sentence(tmp_path, text):
     (tmp_path / "x.ipynb").write_text(text, encoding="utf-8")
 
     with pytest.raises(SettingsError, match="is not a notebook of format 4"):
-        results_in(tmp_path / "x.ipynb")
+        from_notebook(tmp_path / "x.ipynb")
 
 
 def test_opening_a_notebook_says_how_to_read_it(tmp_path):
-    with pytest.raises(SettingsError, match=r"results_in\('.*analysis\.ipynb'\)"):
+    with pytest.raises(SettingsError, match=r"from_notebook\('.*analysis\.ipynb'\)"):
         FusionResult.open(notebook(tmp_path / "analysis.ipynb", bundle(FULL)))

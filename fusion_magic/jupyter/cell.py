@@ -13,7 +13,7 @@ from typing import Any
 
 from ..api import TICK, Running, interrupted
 from ..errors import FusionError, FusionInterrupted, PanelFailed
-from ..pipeline.run import FusionRequest
+from ..pipeline.request import FusionRequest
 from ..results import FusionResult
 from .show import Show
 

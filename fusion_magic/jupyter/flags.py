@@ -15,9 +15,20 @@ from IPython.core.error import UsageError
 from ..settings import Settings, nearest
 
 SHORT = {"panel": ("-p",), "models": ("-m",)}
-CELL = ("into", "static", "raw", "quiet", "background", "record")  # what is the cell's own, and no setting
+# What is the cell's own, and no setting.
+CELL = ("into", "static", "raw", "quiet", "background", "record", "dry_run", "confirm")
 LONG = {"models": "--model", "allow_domains": "--allow-domain", "block_domains": "--block-domain"}
-METAVARS = {"panel": "NAME", "judge": "MODEL", "synthesizer": "MODEL", "corpus": "PATH", "attach": "PATH"}
+METAVARS = {
+    "panel": "NAME",
+    "judge": "MODEL",
+    "synthesizer": "MODEL",
+    "corpus": "PATH",
+    "attach": "PATH",
+    "max_age": "AGE",
+    "thread": "NAME",
+    **dict.fromkeys(("max_usd", "max_usd_day", "max_usd_notebook"), "USD"),
+}
+ALONE = {"fresh": "all"}  # what a flag means that may stand without its value
 
 
 class FlagParser(argparse.ArgumentParser):
@@ -47,6 +58,8 @@ class Line:
     quiet: bool
     background: bool
     record: bool
+    dry_run: bool
+    confirm: bool
 
 
 def parser() -> FlagParser:
@@ -73,6 +86,8 @@ def parser() -> FlagParser:
         "--background", action="store_true", help="return at once with a handle; the cell goes on showing the run"
     )
     made.add_argument("--no-record", action="store_false", dest="record", help="leave the record out of this output")
+    made.add_argument("--dry-run", action="store_true", help="ask nobody; show every call with its price, as the value")
+    made.add_argument("--confirm", action="store_true", help="show the price and ask before anything is called")
     return made
 
 
@@ -95,9 +110,10 @@ def _kind(name: str, field: Any) -> dict[str, Any]:
     if any(get_origin(kind) is tuple for kind in plain):
         return {"action": "append", "metavar": METAVARS.get(name, "NAME,…")}
     if plain and get_origin(plain[0]) is Literal:
-        return {"choices": get_args(plain[0])}
+        alone = {"nargs": "?", "const": ALONE[name]} if name in ALONE else {}
+        return {"choices": get_args(plain[0]), **alone}
     if plain[0] in (int, float):
-        return {"type": plain[0], "metavar": "N" if plain[0] is int else "X"}
+        return {"type": plain[0], "metavar": METAVARS.get(name, "N" if plain[0] is int else "X")}
     return {"metavar": METAVARS.get(name, "TEXT")}
 
 
@@ -113,6 +129,11 @@ def parse(line: str) -> Line:
         words = shlex.split(line)
     except ValueError as exc:
         raise UsageError(f"the line can't be read: {str(exc).lower()}") from exc
+    return read(words)
+
+
+def read(words: list[str]) -> Line:
+    """The flags in the words of a line. Raises UsageError, in one sentence."""
     given = vars(parser().parse_args(words))
     cell = {name: given.pop(name) for name in CELL}
     into = cell["into"]

@@ -64,7 +64,10 @@ class Allowance:
 
 @dataclass(slots=True)
 class Tally:
-    """What is known of a call over its attempts. `cost` is None once it can't be known at all."""
+    """What is known of a call over its attempts.
+
+    `cost` is None once it can't be known at all; `is_shortened` if a budget left it fewer tokens than it asks for.
+    """
 
     price: Price
     begun: float = 0.0
@@ -72,6 +75,7 @@ class Tally:
     unreported: int = 0
     usage: Usage | None = None
     cost: float | None = 0.0
+    is_shortened: bool = False
     received: Received = field(default_factory=Received)
 
     def next_attempt(self) -> None:

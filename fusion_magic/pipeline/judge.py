@@ -7,13 +7,9 @@ costs nothing gets a last chance: one small question for each field, put togethe
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, cast
-
-from pydantic import ValidationError
+from typing import Any
 
 from .. import prompts_small
 from ..errors import CallError, ContextOverflow, JudgeUnreadable, RequestRefused
@@ -29,19 +25,20 @@ from ..prompts import (
     repair_messages,
     response_format,
     run_digest,
+    version_of,
 )
 from ..providers import Message
 from ..results import Analysis, Response
 from .accounts import Allowance
-from .calls import Question, Run, ask, ask_or_fallback
+from .calls import ask, ask_or_fallback, is_remembered
 from .kit import Kit
 from .plan import Chair, Plan
+from .question import Matter, Question, Run
+from .reply import read_analysis, validated
 from .tool_loop import research
 
 LEVELS = ("json_schema", "json_object", "words")
 BILLED_AT_MOST = 2
-# A reply of braces alone would take a second to search, in the loop that serves every run.
-BRACES_AT_MOST = 1000
 PUT_TOGETHER = (
     "The judge could not write the whole analysis; it was put together from short questions about shortened answers."
 )
@@ -49,12 +46,12 @@ ABOUT_FORMAT = re.compile(r"response_format|json_schema|json_object|schema|gramm
 ABOUT_TEMPERATURE = re.compile(r"temperature", re.IGNORECASE)
 
 
-async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ...], kit: Kit) -> Analysis | None:
+async def judge(run: Run, plan: Plan, matter: Matter, responses: tuple[Response, ...], kit: Kit) -> Analysis | None:
     """Compare the responses; a judge that fails leaves the run without an analysis, not without an answer."""
     chair, allowance = plan.judge, Allowance(BILLED_AT_MOST)
 
     async def compare(chair: Chair) -> Analysis:
-        return await _compare(Asking(run, chair, prompt, responses, allowance, kit))
+        return await _compare(Asking(run, chair, matter, responses, allowance, kit))
 
     try:
         analysis = await ask_or_fallback(run, "judge", chair, compare, allowance)
@@ -67,7 +64,7 @@ async def judge(run: Run, plan: Plan, prompt: str, responses: tuple[Response, ..
 
 async def _compare(asking: Asking) -> Analysis:
     if asking.chair.is_tiny:
-        return await _field_by_field(asking.run, asking.chair, asking.prompt, asking.responses, first_round=1)
+        return await _field_by_field(asking.run, asking.chair, asking.matter.question, asking.responses, first_round=1)
     if asking.run.settings.judge_tools:
         await asking.research()
     return await _in_one_call(asking)
@@ -75,6 +72,7 @@ async def _compare(asking: Asking) -> Analysis:
 
 async def _in_one_call(asking: Asking) -> Analysis:
     models = {response.label: response.model for response in asking.responses}
+    await asking.find_remembered()
     while True:
         try:
             reply = await asking.ask()
@@ -88,10 +86,11 @@ async def _in_one_call(asking: Asking) -> Analysis:
             if asking.may_go_on:
                 asking.repair(reply, str(exc))
                 continue
+            asking.disown()
             chair = asking.chair
             if chair.endpoint.costs_nothing and not asking.was_billed:
                 first_round = asking.round + 1
-                return await _field_by_field(asking.run, chair, asking.prompt, asking.responses, first_round)
+                return await _field_by_field(asking.run, chair, asking.matter.question, asking.responses, first_round)
             raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
         asking.remember()
         return analysis
@@ -104,16 +103,17 @@ class Asking:
         self,
         run: Run,
         chair: Chair,
-        prompt: str,
+        matter: Matter,
         responses: tuple[Response, ...],
         allowance: Allowance,
         kit: Kit,
     ) -> None:
         self.run, self.chair = run, chair
-        self.prompt, self.responses = prompt, responses
+        self.matter, self.responses = matter, responses
         self.round, self.was_billed = 0, False
         self._kit = kit
         self._looked_up: list[Message] = []
+        self._keys: list[str] = []
         self._allowance = allowance
         self._texts = {response.label: response.content for response in responses}
         self._place = (chair.endpoint.base_url, chair.slug)
@@ -121,11 +121,11 @@ class Asking:
         self._question = Question(
             "judge",
             self._messages(),
-            JUDGE_VERSION,
+            version_of(JUDGE_VERSION, matter.turns),
             temperature=0.0,
             response_format=self._format(),
             allowance=allowance,
-            seed=run_digest(prompt, self._texts),
+            seed=run_digest(matter.question, self._texts),
         )
 
     @property
@@ -135,16 +135,18 @@ class Asking:
 
     def _messages(self) -> list[dict[str, Any]]:
         rubric = self.run.settings.rubric
-        asked = judge_messages(self.prompt, self._texts, rubric=rubric, shape=self._level > 0)
+        question, turns = self.matter.question, self.matter.turns
+        asked = judge_messages(question, self._texts, rubric=rubric, shape=self._level > 0, turns=turns)
         return [*asked, *map(dict, self._looked_up)]
 
     async def research(self) -> None:
         """Let the judge look up what the responses disagree on, before it writes; these steps have their own limit."""
-        bag = self._kit.bag(self.chair, "judge", "\n".join((self.prompt, *self._texts.values())))
+        bag = self._kit.bag(self.chair, "judge", "\n".join((self.matter.question, *self._texts.values())))
         if not bag:
             return
         told = {"role": "user", "content": LOOK_UP}
-        asked = judge_messages(self.prompt, self._texts, rubric=self.run.settings.rubric)
+        rubric, turns = self.run.settings.rubric, self.matter.turns
+        asked = judge_messages(self.matter.question, self._texts, rubric=rubric, turns=turns)
         question = replace(
             self._question, messages=(*asked, told), response_format=None, allowance=Allowance(), version=TOOLS_VERSION
         )
@@ -167,8 +169,23 @@ class Asking:
     async def ask(self) -> str:
         self.round += 1
         outcome = await ask(self.run, self.chair, replace(self._question, round=self.round))
+        self._keys.append(outcome.key)
         self.was_billed = self.was_billed or bool(outcome.call.cost)
         return outcome.text
+
+    async def find_remembered(self) -> None:
+        """Begin with the way of asking that an earlier run was answered in: refusals are not remembered."""
+        asked, level = self._question, self._level
+        for self._level in range(level, len(LEVELS)):
+            shaped = replace(asked, messages=self._messages(), response_format=self._format())
+            for self._question in (shaped, replace(shaped, temperature=None)):
+                if await is_remembered(self.run, self.chair, self._question):
+                    return
+        self._question, self._level = asked, level
+
+    def disown(self) -> None:
+        """What was written can't be used, so the next run asks again."""
+        self.run.memory.disown(self._keys)
 
     def take_refusal(self, exc: RequestRefused) -> bool:
         """Whether the request was changed so that it is worth sending again; a refusal is not billed."""
@@ -194,116 +211,6 @@ class Asking:
 
     def remember(self) -> None:
         self.run.providers.json_levels[self._place] = self._level
-
-
-def read_analysis(text: str, models: Mapping[str, str]) -> Analysis:
-    """The analysis in a judge's reply, models' names put in by their letters.
-
-    Raises:
-        ValueError: no JSON object in it, or not of this shape; the message tells the model what is wrong.
-    """
-    data = first_object(text, Analysis.model_fields)
-    missing = [name for name in Analysis.model_fields if name not in data]
-    if missing:
-        raise ValueError(f"the JSON lacks {', '.join(missing)}.")
-    return _validated(data, models)
-
-
-def _validated(data: Mapping[str, Any], models: Mapping[str, str]) -> Analysis:
-    try:
-        return Analysis.model_validate(_named({name: data[name] for name in Analysis.model_fields}, models))
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}.") from exc
-    except (TypeError, KeyError, AttributeError) as exc:
-        raise ValueError("a list holds something of another shape.") from exc
-
-
-def first_object(text: str, wanted: Iterable[str] = ()) -> dict[str, Any]:
-    """The first JSON object in a text that has one of the wanted names, else the first one.
-
-    Raises:
-        ValueError: there is no whole one.
-    """
-    found = list(_objects(text))
-    if not found:
-        raise ValueError("there is no whole JSON object in it.")
-    return next((data for data in found if not set(wanted).isdisjoint(data)), found[0])
-
-
-def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every outermost JSON object in a text, whatever stands around it."""
-    decoder, start = json.JSONDecoder(), text.find("{")
-    for _ in range(BRACES_AT_MOST):
-        if start < 0:
-            return
-        try:
-            found, end = decoder.raw_decode(text, start)
-        except RecursionError:
-            return
-        except ValueError:
-            end = start + 1
-        else:
-            yield found
-        start = text.find("{", end)
-
-
-def _named(data: dict[str, Any], models: Mapping[str, str]) -> dict[str, Any]:
-    """The judge's letters with the models they stand for.
-
-    Some judges write OpenRouter's `model` and `models` for our `label` and `labels`, with the letter in them.
-    """
-
-    def seats(items: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-        return [
-            {"label": label, "model": models[label], text: item[text]}
-            for item in items
-            for label in _seats(item, "label", "model", models)
-        ]
-
-    def covered(item: dict[str, Any]) -> dict[str, Any]:
-        labels = _seats(item, "labels", "models", models)
-        return {"labels": labels, "models": [models[label] for label in labels], "point": item["point"]}
-
-    return {
-        "consensus": data["consensus"],
-        "contradictions": [
-            {"topic": item["topic"], "stances": seats(item["stances"], "stance")} for item in data["contradictions"]
-        ],
-        "partial_coverage": [covered(item) for item in data["partial_coverage"]],
-        "unique_insights": seats(data["unique_insights"], "insight"),
-        "blind_spots": data["blind_spots"],
-    }
-
-
-def _seats(item: Mapping[str, Any], ours: str, theirs: str, models: Mapping[str, str]) -> list[str]:
-    """The seats that an item names under our key or OpenRouter's.
-
-    Raises:
-        ValueError: a list of letters is no list, or our key names nobody's letter. Under OpenRouter's a stranger is
-            dropped: it may be the name of a model, which is what that key is for.
-    """
-    key = ours if ours in item else theirs
-    given = item[key] if key.endswith("s") else [item[key]]
-    if not isinstance(given, list):
-        raise ValueError(f'{key} must be a list of letters, such as ["{min(models)}"].')
-    found: dict[str, None] = {}
-    for name in cast("list[Any]", given):
-        letters = _letters(name)
-        if letters and all(letter in models for letter in letters):
-            found |= dict.fromkeys(letters)
-        elif key == ours:
-            raise ValueError(
-                f'{key}: "{str(name)[:20]}" is not the letter of a response ({", ".join(sorted(models))}).'
-            )
-    return list(found)
-
-
-def _letters(name: Any) -> list[str]:
-    """ "Response B" and "b" are B; "A, B" and "Responses A and B" are A and B."""
-    parts = str(name).upper().replace(" AND ", ",").replace("&", ",").split(",")
-    bare = (re.sub(r"^RESPONSES? ", "", part.strip("[]() ")).strip("[]() ") for part in parts)
-    return [letter for letter in bare if letter]
 
 
 async def _field_by_field(
@@ -332,7 +239,7 @@ async def _field_by_field(
     if not any(found.values()):
         raise JudgeUnreadable(f"{chair.model} found nothing to say in any of the five fields.")
     try:
-        analysis = _validated(found, {response.label: response.model for response in responses})
+        analysis = validated(found, {response.label: response.model for response in responses})
     except ValueError as exc:
         raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
     if not chair.is_tiny:

@@ -13,14 +13,16 @@ from ..folders import config_dir
 from ..keys import environment_keys
 from ..presets import endpoints, user_file
 from ..providers import Notify
-from ..settings import BUILT_IN, Panel, Settings, checked, nearest
+from ..settings import BUILT_IN, Panel, Settings, checked, nearest, seconds_of
 from ..tools import Tool
 from .material import Material, distinct
 from .plan import Chair, Plan
 from .tool_loop import Bag, no_tools
 
 if TYPE_CHECKING:
+    from ..store import Store
     from ..tools.domains import Domains
+    from ..tools.kept import Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +95,8 @@ def web_names(tools: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @asynccontextmanager
-async def open_kit(plan: Plan, material: Material, notify: Notify) -> AsyncGenerator[Kit]:
-    """Open what the run's settings name.
+async def open_kit(plan: Plan, material: Material, notify: Notify, store: Store | None = None) -> AsyncGenerator[Kit]:
+    """Open what the run's settings name; what the web says is kept in the store, if there is one.
 
     Raises:
         SettingsError: a tool that does not exist, or that can't run here.
@@ -106,7 +108,7 @@ async def open_kit(plan: Plan, material: Material, notify: Notify) -> AsyncGener
     async with AsyncExitStack() as stack:
         shared = [material.functions[name] for name in names if name in material.functions]
         shared += await _own_tools(stack, settings, names, material, notify)
-        client = await _client_web(stack, plan, web)
+        client = await _client_web(stack, plan, web, store)
         server = server_tools(settings, web)
         told = tuple(_told(plan, names, bool(shared), bool(server)))
         keys = tuple(environment_keys(endpoints().values()).values())
@@ -179,7 +181,7 @@ def _entry(name: str) -> dict[str, Any]:
     return known[name]
 
 
-async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...]) -> ClientWeb | None:
+async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...], store: Store | None) -> ClientWeb | None:
     settings = plan.settings
     chairs = [*plan.seats, *([plan.judge] if settings.judge_tools else [])]
     here = settings.web == "client" or (
@@ -190,17 +192,30 @@ async def _client_web(stack: AsyncExitStack, plan: Plan, web: tuple[str, ...]) -
         return None
     from ..tools.domains import Domains
     from ..tools.fetch import Fetcher
-    from ..tools.search import Search
+    from ..tools.search import RECENT, Recent, Search
     from ..tools.search_engines import engines_from_environment
 
+    kept = _kept(settings, store)
+    lists = settings.allow_domains, settings.block_domains
     search = (
-        Search(engines_from_environment(), settings.allow_domains, settings.block_domains)
+        Search(engines_from_environment(), *lists, recent=Recent() if kept else RECENT, kept=kept)
         if "web_search" in web
         else None
     )
-    fetcher = Fetcher(_domains(settings) or Domains())
+    fetcher = Fetcher(_domains(settings) or Domains(), kept=kept)
     stack.push_async_callback(fetcher.aclose)
     return ClientWeb(web, settings, search, fetcher)
+
+
+def _kept(settings: Settings, store: Store | None) -> Kept | None:
+    """What earlier runs have read, unless the panel is asked anew; then what it reads replaces that."""
+    if store is None:
+        return None
+    from ..tools.kept import DAY, Kept
+
+    reads = settings.reuse != "never" and settings.fresh not in ("panel", "all")
+    limit = seconds_of(settings.max_age) if settings.max_age else float("inf") if settings.reuse == "only" else DAY
+    return Kept(store, max_age=limit, reads=reads)
 
 
 def server_tools(settings: Settings, web: tuple[str, ...]) -> tuple[Mapping[str, Any], ...]:

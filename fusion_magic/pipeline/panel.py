@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
 from ..errors import CallError
 from ..events import SeatAnswered, SeatFailed, Warned
-from ..prompts import PANEL_VERSION, TOOLS_VERSION, USE_TOOLS, panel_messages
+from ..prompts import PANEL_VERSION, TOOLS_VERSION, USE_TOOLS, panel_messages, version_of
 from ..results import FailedModel, Response, Source
-from .calls import Outcome, Question, Run, ask_or_fallback
+from .calls import ask_or_fallback
+from .given import NOTHING, Given, Turn, bounded
 from .kit import Kit
 from .plan import Chair, Plan
+from .question import Outcome, Question, Run
 from .tool_loop import Bag, Talk, converse
 
 if TYPE_CHECKING:
@@ -73,6 +75,8 @@ class Briefing:
     prompt: str
     kit: Kit
     attachments: tuple[Attachment, ...] = ()
+    given: Given = NOTHING
+    turns: tuple[Turn, ...] = ()
 
     def content(self, chair: Chair) -> Any:
         """The user's message in the form that the chair's model takes."""
@@ -93,8 +97,21 @@ async def ask_panel(run: Run, plan: Plan, briefing: Briefing, skips: Skips) -> t
     With a quorum of K the seats that have not answered `grace` seconds after the K-th answer are left behind.
     """
     quorum = Quorum(len(plan.seats), plan.settings.quorum)
+    given = {response.label: response for response in briefing.given.responses}
+    for response in given.values():
+        run.emit(SeatAnswered(response))
+        quorum.seat_ended(response)
+    for lost in briefing.given.failed:
+        run.emit(SeatFailed(lost))
+        quorum.seat_ended(None)
+    asked = [chair for chair in plan.seats if chair.seat.label not in briefing.given.labels]
+    if not asked:
+        return tuple(answer for _, answer in sorted(given.items()))
+    samples = samples_of(plan)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_seat(run, chair, briefing, quorum, skips)) for chair in plan.seats]
+        tasks = [
+            group.create_task(_seat(run, chair, briefing, quorum, skips, samples[chair.seat.label])) for chair in asked
+        ]
         await quorum.reached.wait()
         _, late = await asyncio.wait(tasks, timeout=plan.settings.grace)
         quorum.left_behind = bool(late)
@@ -104,12 +121,19 @@ async def ask_panel(run: Run, plan: Plan, briefing: Briefing, skips: Skips) -> t
     return tuple(answer for _, answer in sorted(quorum.answers.items()))
 
 
-async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skips: Skips) -> None:
+def samples_of(plan: Plan) -> dict[str, int]:
+    """How many seats before this one are the very same, so that a model which sits twice is asked twice."""
+    seats = [chair.seat.model_copy(update={"label": ""}) for chair in plan.seats]
+    return {chair.seat.label: seats[:place].count(seats[place]) for place, chair in enumerate(plan.seats)}
+
+
+async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skips: Skips, sample: int) -> None:
     drafts: list[str] = []
 
     async def answer(chair: Chair) -> Response:
         bag = briefing.bag(chair)
-        outcome, talk = await converse(run, chair, _question(run, chair, briefing, bag, drafts), bag)
+        question = replace(question_for(run, chair, briefing, bag, drafts), sample=sample)
+        outcome, talk = await converse(run, chair, question, bag)
         return _response(run, chair, briefing.kit, outcome, talk)
 
     try:
@@ -130,14 +154,17 @@ async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skip
     quorum.seat_ended(response)
 
 
-def _question(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: list[str]) -> Question:
+def question_for(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: list[str]) -> Question:
+    """What a seat is asked first."""
     seat, settings, small = chair.seat, run.settings, chair.is_tiny
     system = (seat.system, settings.system, USE_TOOLS if bag else None)
+    version = prompts_small.PANEL_VERSION if small else TOOLS_VERSION if bag else PANEL_VERSION
+    turns = bounded(briefing.turns, "", prompts_small.TURNS_LIMIT)[0] if small else briefing.turns
     return Question(
         stage="panel",
         label=seat.label,
-        messages=panel_messages(briefing.content(chair), *system),
-        version=prompts_small.PANEL_VERSION if small else TOOLS_VERSION if bag else PANEL_VERSION,
+        messages=panel_messages(briefing.content(chair), *system, turns=turns),
+        version=version_of(version, turns),
         extra=prompts_small.SAMPLING["panel"] if small else {},
         temperature=settings.temperature if seat.temperature is None else seat.temperature,
         drafts=drafts,

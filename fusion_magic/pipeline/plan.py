@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 from .. import prompts_small
 from ..errors import SettingsError, UnknownModel
 from ..events import PlannedCall
-from ..presets import FREE_MEMBER, choose_panel, endpoint_of, endpoints
-from ..prices import FREE, UNKNOWN, Price
+from ..presets import FREE_MEMBER, choose_panel, endpoint_of, endpoints, user_file
+from ..prices import FREE, UNKNOWN, Price, price_for
 from ..providers import ModelInfo, Notify, Providers
-from ..providers.catalogue import catalogue, find, free_models, successors
+from ..providers.catalogue import DAY, catalogue, find, free_models, successors
+from ..providers.scripted import installed
 from ..results import Stage
 from ..settings import Endpoint, Panel, Panelist, Settings, split_model
 
@@ -21,6 +23,8 @@ PARAMETERS = {"temperature": "temperature", "effort": "reasoning", "seed": "seed
 # Options of the run that some calls go without, and those of them that a seat may have for itself.
 OPTIONS = ("rubric", "temperature", "max_tokens", "effort", "system")
 PER_SEAT = ("temperature", "max_tokens", "effort")
+# Where a seat stands that an earlier result answers for: its endpoint, key and model need not be there any more.
+NOWHERE = Endpoint(name="given", base_url="scripted", free=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Plan:
     judge: Chair
     synthesizer: Chair
     warnings: tuple[str, ...] = ()
+    alone: bool = False  # without judge and synthesizer
 
     def calls(self) -> tuple[PlannedCall, ...]:
         """Every call the run will or may make; nothing else is called."""
@@ -66,13 +71,15 @@ class Plan:
         )
 
     def chairs(self) -> tuple[Chair, ...]:
-        """Seats, judge, synthesizer and every fallback."""
-        return tuple(chair for _, _, chair, _ in self.places())
+        """Seats, judge, synthesizer and every fallback that may be asked."""
+        return tuple(chair for _, _, chair, _ in self.places() if chair.endpoint is not NOWHERE)
 
     def places(self) -> Iterator[tuple[Stage, str, Chair, bool]]:
         """Every place of the run as (stage, label, chair, whether it is a fallback)."""
         for chair in self.seats:
             yield from _with_fallback("panel", chair)
+        if self.alone:
+            return
         yield from _with_fallback("judge", self.judge)
         yield from _with_fallback("synthesis", self.synthesizer)
 
@@ -86,7 +93,14 @@ def _with_fallback(stage: Stage, chair: Chair) -> Iterator[tuple[Stage, str, Cha
 
 
 async def prepare(
-    settings: Settings, providers: Providers, *, default_panel: str | None = None, notify: Notify
+    settings: Settings,
+    providers: Providers,
+    *,
+    default_panel: str | None = None,
+    alone: bool = False,
+    taken: frozenset[str] = frozenset(),
+    asks: bool = True,
+    notify: Notify,
 ) -> Plan:
     """Settle who is asked, and check it before the first call.
 
@@ -94,6 +108,9 @@ async def prepare(
         settings: what the user chose.
         providers: who answers.
         default_panel: name of the panel if none was chosen; without it, `budget`.
+        alone: whether the panel is all there is: no judge, no synthesizer.
+        taken: letters of the seats that an earlier result answers for.
+        asks: whether anybody will be asked; else neither key nor model need be there.
         notify: told in a sentence when something takes time (a catalogue, a download).
 
     Raises:
@@ -103,11 +120,12 @@ async def prepare(
     """
     known = endpoints()
     panel = await _with_free_members(choose_panel(settings, default=default_panel), known, providers)
-    plan = _seat(panel, settings, known)
+    plan = await asyncio.to_thread(_seat, panel, settings, known, alone=alone, taken=taken)  # prices take time
     _check_private(plan)
     for endpoint in {chair.endpoint.name: chair.endpoint for chair in plan.chairs()}.values():
-        await providers.make_ready(endpoint, notify)
-    return await _checked_with_catalogue(plan, known, providers)
+        if asks and settings.reuse != "only":
+            await providers.make_ready(endpoint, notify)
+    return await _checked_with_catalogue(plan, known, providers, taken)
 
 
 def _seat(
@@ -115,18 +133,30 @@ def _seat(
     settings: Settings,
     known: Mapping[str, Endpoint],
     entries: Mapping[str, ModelInfo] | None = None,
+    *,
+    alone: bool = False,
+    taken: frozenset[str] = frozenset(),
 ) -> Plan:
+    own = user_file().prices
+
     def chair(seat: Panelist) -> Chair:
+        if seat.label in taken:
+            return Chair(seat, split_model(seat.model)[0], NOWHERE, FREE)
         endpoint, slug = endpoint_of(seat.model, known), split_model(seat.model)[0]
         listed = (entries or {}).get(seat.model)
-        price = FREE if endpoint.costs_nothing else listed.price if listed else UNKNOWN
+        price = listed.price if listed else UNKNOWN
+        if installed():  # whose words have no price, whatever a library knows of the names they go by
+            price = FREE if endpoint.costs_nothing else price
+        else:
+            price = price_for(seat.model, endpoint, price, own)
         spare = seat.model_copy(update={"model": seat.fallback, "fallback": None}) if seat.fallback else None
         made = Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
         return replace(made, **_abilities(made, listed))
 
     seats = tuple(chair(seat) for seat in panel.models)
-    plan = Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer))
-    return replace(plan, warnings=(*kinship(panel), *_told(plan), *_unused(plan)))
+    plan = Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), alone=alone)
+    related = () if alone else kinship(panel)
+    return replace(plan, warnings=(*related, *_told(plan), *_unused(plan)))
 
 
 def _abilities(chair: Chair, listed: ModelInfo | None) -> dict[str, Any]:
@@ -236,21 +266,23 @@ async def _with_free_members(panel: Panel, known: Mapping[str, Endpoint], provid
     return Panel.model_validate({**panel.model_dump(), "models": seats, "judge": judge, "synthesizer": writer})
 
 
-async def _checked_with_catalogue(plan: Plan, known: Mapping[str, Endpoint], providers: Providers) -> Plan:
+async def _checked_with_catalogue(
+    plan: Plan, known: Mapping[str, Endpoint], providers: Providers, taken: frozenset[str]
+) -> Plan:
     """The plan with OpenRouter's prices. Other servers' catalogues are incomplete or slow: they answer 404."""
     asked = [chair for chair in plan.chairs() if chair.endpoint.is_openrouter]
-    listed = await catalogue(known["openrouter"], providers) if asked else None
+    age = float("inf") if plan.settings.reuse == "only" else DAY
+    listed = await catalogue(known["openrouter"], providers, max_age=age) if asked else None
     if not listed:
         return plan
-    if any(find(listed, chair.slug) is None for chair in asked):
+    if age == DAY and any(find(listed, chair.slug) is None for chair in asked):
         listed = await catalogue(known["openrouter"], providers, max_age=60) or listed
     entries = {chair.model: entry for chair in asked if (entry := find(listed, chair.slug))}
     for chair in asked:
         if chair.model not in entries:
             raise UnknownModel(_vanished(chair.slug, listed))
-    priced = _seat(plan.panel, plan.settings, known, entries)
-    warnings = (*plan.warnings, *_ignored(priced, entries))
-    return Plan(plan.panel, plan.settings, priced.seats, priced.judge, priced.synthesizer, warnings)
+    priced = await asyncio.to_thread(_seat, plan.panel, plan.settings, known, entries, alone=plan.alone, taken=taken)
+    return replace(priced, warnings=(*plan.warnings, *_ignored(priced, entries)))
 
 
 def _vanished(slug: str, listed: tuple[ModelInfo, ...]) -> str:

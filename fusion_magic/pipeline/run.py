@@ -5,54 +5,43 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
-
-from ..errors import CallError, PanelFailed, SettingsError
+from ..errors import PanelFailed, SettingsError
 from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
 from ..providers import Providers
-from ..results import FusionResult, Status
-from ..settings import Settings
-from .calls import Run
-from .judge import judge
-from .kit import Kit, open_kit
-from .material import Material
-from .panel import Briefing, Skips, ask_panel
+from ..results import FusionResult
+from .forecast import budget_for
+from .kit import Kit
+from .memory import NO_MEMORY, Memory
+from .panel import Skips
 from .plan import Plan, prepare
-from .synthesis import check_schema, synthesize
+from .question import Run
+from .request import FusionRequest
+from .stages import carry_out
+from .synthesis import check_schema
 
 if TYPE_CHECKING:
-    from ..attachments import Attachment
-
-
-@dataclass(frozen=True, slots=True)
-class FusionRequest:
-    """What a run is asked to do; `before_calls` is awaited between the plan and the first call."""
-
-    prompt: str
-    settings: Settings
-    default_panel: str | None = None
-    schema: type[BaseModel] | None = None
-    parent: str | None = None
-    notes: tuple[str, ...] = ()
-    material: Material = field(default_factory=Material)
-    before_calls: Callable[[], Awaitable[None]] | None = None
+    from ..store import Store
+    from .budget import Budget
 
 
 class Sink:
     """Where a run's events go: into its state, then to the listener, whose failure must not cost the run."""
 
     def __init__(self, state: Fold, listen: Callable[[Event], None]) -> None:
-        self._state = state
+        self._state, self.memory = state, NO_MEMORY
+        self.budget: Budget | None = None
         self._listen: Callable[[Event], None] | None = listen
 
     def tell(self, event: Event) -> None:
         """Take one event; a listener that raises is left out from then on, with a warning in the result."""
         self._state.apply(event)
+        self.memory.note(event, self._state)
+        if self.budget:
+            self.budget.take(event)
         if self._listen is None:
             return
         try:
@@ -69,6 +58,7 @@ async def run(
     providers: Providers,
     state: Fold | None = None,
     skips: Skips | None = None,
+    store: Store | None = None,
 ) -> FusionResult:
     """Run the panel, the judge and the synthesizer.
 
@@ -78,6 +68,7 @@ async def run(
         providers: who answers.
         state: takes the events in; after a cancellation it holds what was answered.
         skips: lets a reader leave seats out while the panel is asked.
+        store: where calls and the run are kept, and calls of earlier runs are found.
 
     Returns:
         The fold of the events. Its status is `error` if the synthesizer failed; the responses are kept.
@@ -89,19 +80,29 @@ async def run(
     """
     _check(request)
     state = state if state is not None else Fold()
-    tell = Sink(state, emit).tell
+    sink = Sink(state, emit)
+    tell = sink.tell
     notify = _from_any_thread(lambda text: tell(Notice(text)))
-    plan = await prepare(request.settings, providers, default_panel=request.default_panel, notify=notify)
-    async with open_kit(plan, request.material, notify) as kit:
-        begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic())
-        _tell_plan(begun, plan, kit, request)
+    given, panel = request.given, request.default_panel
+    plan = await prepare(
+        request.settings, providers, default_panel=panel, alone=given.alone, taken=given.labels, notify=notify
+    )
+    sink.memory = memory = _memory(request, plan, store)
+    async with request.tools(plan, notify, store) as kit:
+        sink.budget = budget = await budget_for(plan, kit, request, store)
+        begun = Run(uuid.uuid4().hex[:12], plan.settings, providers, tell, time.monotonic(), memory, budget)
+        _tell_plan(begun, plan, kit, request, await memory.opened())
         try:
             if request.before_calls is not None:
                 await request.before_calls()
-            status, error = await _stages(begun, plan, kit, request, skips or Skips())
+            await memory.settled()  # a run that is paid for can always be found
+            async with memory.keeping_drafts(state):
+                status, error = await carry_out(begun, plan, kit, request, skips or Skips())
         except asyncio.CancelledError:
             tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
             raise
+    if memory.problem:
+        tell(Warned(memory.problem))
     tell(RunEnded(status, begun.now(), error))
     return _checked(state.result())
 
@@ -121,42 +122,20 @@ def _checked(result: FusionResult) -> FusionResult:
     return result
 
 
-def _tell_plan(run: Run, plan: Plan, kit: Kit, request: FusionRequest) -> None:
+def _memory(request: FusionRequest, plan: Plan, store: Store | None) -> Memory:
+    if store is None:
+        if plan.settings.reuse == "only":
+            raise SettingsError("--reuse only answers from the store, and there is none: it is turned off.")
+        return Memory(None, plan.settings)
+    from ..store import Place
+
+    return Memory(store, plan.settings, Place(request.notebook, plan.panel.name), any_age=request.any_age)
+
+
+def _tell_plan(run: Run, plan: Plan, kit: Kit, request: FusionRequest, of_store: tuple[str, ...]) -> None:
     run.emit(RunStarted(run.id, datetime.now(UTC), request.prompt, _settings(plan), plan.calls(), request.parent))
-    for text in (*request.notes, *plan.warnings, *kit.told, *_who_saw(plan, request.material.attachments)):
+    for text in (*of_store, *request.notes, *plan.warnings, *kit.told, *request.told(plan)):
         run.emit(Warned(text))
-
-
-def _who_saw(plan: Plan, attachments: tuple[Attachment, ...]) -> tuple[str, ...]:
-    if not attachments:
-        return ()
-    from ..attachments import message_parts, told
-
-    return told({chair.seat.label: message_parts("", attachments, chair.inputs)[1] for chair in plan.seats})
-
-
-def _question(request: FusionRequest) -> str:
-    """What judge and synthesizer are told was asked."""
-    if not request.material.attachments:
-        return request.prompt
-    from ..attachments import names_for_others
-
-    return f"{request.prompt}\n\n{names_for_others(request.material.attachments)}"
-
-
-async def _stages(run: Run, plan: Plan, kit: Kit, request: FusionRequest, skips: Skips) -> tuple[Status, str | None]:
-    briefing = Briefing(request.prompt, kit, request.material.attachments)
-    responses = await ask_panel(run, plan, briefing, skips)
-    if not responses:
-        all_skipped = skips.labels >= {chair.seat.label for chair in plan.seats}
-        return ("cancelled", "Every seat was skipped.") if all_skipped else ("error", "No panelist answered.")
-    question = _question(request)
-    analysis = await judge(run, plan, question, responses, kit)
-    try:
-        await synthesize(run, plan, question, responses, analysis, request.schema)
-    except CallError as exc:
-        return "error", f"There is no fused answer: {exc} The responses are kept."
-    return "ok", None
 
 
 def _settings(plan: Plan) -> dict[str, object]:

@@ -14,11 +14,19 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 from .. import prompts_small
 from ..errors import CallError, ContextOverflow, RequestRefused, SettingsError
 from ..events import AnswerReady, Warned
-from ..prompts import SYNTHESIS_VERSION, repair_messages, response_format, run_digest, synthesis_messages
+from ..prompts import (
+    SYNTHESIS_VERSION,
+    repair_messages,
+    response_format,
+    run_digest,
+    synthesis_messages,
+    version_of,
+)
 from ..results import Analysis, Response
-from .calls import Question, Run, ask, ask_or_fallback, checkpoint
-from .judge import first_object
+from .calls import ask, ask_or_fallback, checkpoint
 from .plan import Chair, Plan
+from .question import Matter, Question, Run
+from .reply import first_object
 
 
 def check_schema(schema: type[BaseModel]) -> None:
@@ -34,7 +42,7 @@ def check_schema(schema: type[BaseModel]) -> None:
 async def synthesize(
     run: Run,
     plan: Plan,
-    prompt: str,
+    matter: Matter,
     responses: tuple[Response, ...],
     analysis: Analysis | None,
     schema: type[BaseModel] | None,
@@ -43,7 +51,7 @@ async def synthesize(
     texts = {response.label: response.content for response in responses}
 
     async def write(chair: Chair) -> None:
-        question = _question(run, chair, prompt, texts, analysis)
+        question = _question(run, chair, matter, texts, analysis)
         if schema is None:
             run.emit(AnswerReady((await ask(run, chair, question)).text.strip()))
         else:
@@ -53,11 +61,12 @@ async def synthesize(
     await checkpoint()  # no call follows in which an interrupt could pass
 
 
-def _question(run: Run, chair: Chair, prompt: str, texts: Mapping[str, str], analysis: Analysis | None) -> Question:
+def _question(run: Run, chair: Chair, matter: Matter, texts: Mapping[str, str], analysis: Analysis | None) -> Question:
+    asked, turns, rulings = matter.question, matter.turns, matter.rulings
     if chair.is_tiny:
         return Question(
             "synthesis",
-            prompts_small.synthesis_messages(prompt, texts, analysis.model_dump() if analysis else None),
+            prompts_small.synthesis_messages(asked, texts, analysis.model_dump() if analysis else None),
             prompts_small.SYNTHESIS_VERSION,
             temperature=0.0,
             max_tokens=min(run.settings.max_tokens, prompts_small.SYNTHESIS_TOKENS),
@@ -66,10 +75,10 @@ def _question(run: Run, chair: Chair, prompt: str, texts: Mapping[str, str], ana
     system = "\n\n".join(text for text in (chair.seat.system, run.settings.system) if text)
     return Question(
         "synthesis",
-        synthesis_messages(prompt, texts, analysis, system=system),
-        SYNTHESIS_VERSION,
+        synthesis_messages(asked, texts, analysis, system=system, turns=turns, rulings=rulings),
+        version_of(SYNTHESIS_VERSION, turns, rulings),
         temperature=chair.seat.temperature,
-        seed=run_digest(prompt, texts),
+        seed=run_digest(asked, texts),
     )
 
 
@@ -82,23 +91,27 @@ async def _parsed(run: Run, chair: Chair, question: Question, schema: type[BaseM
     name = re.sub(r"\W", "_", schema.__name__, flags=re.ASCII)[:64]
     asked = replace(question, extra=extra, response_format=response_format(name, _strict(shape)))
     try:
-        text = (await ask(run, chair, asked)).text.strip()
+        outcome = await ask(run, chair, asked)
     except RequestRefused as exc:
         if exc.status_code not in (400, 404, 422, 501) or isinstance(exc, ContextOverflow):
             raise
         asked = replace(asked, round=2, messages=_told(question, told), response_format=None)
-        text = (await ask(run, chair, asked)).text.strip()
+        outcome = await ask(run, chair, asked)
+    text = outcome.text.strip()
     problem = _fit(run, text, schema)
     if not problem:
         return
     run.emit(AnswerReady(text))  # it is paid for: kept, whatever becomes of the second try
     messages = repair_messages(asked.messages, text, problem, told)
+    keys = [outcome.key]
     try:
-        again = (await ask(run, chair, replace(asked, round=asked.round + 1, messages=messages))).text.strip()
-        problem = _fit(run, again, schema)
+        again = await ask(run, chair, replace(asked, round=asked.round + 1, messages=messages))
+        keys.append(again.key)
+        problem = _fit(run, again.text.strip(), schema)
     except CallError as exc:
         problem = str(exc)
     if problem:
+        run.memory.disown(keys)
         run.emit(Warned(f"The answer does not fit {schema.__name__}: {problem} `parsed` is None."))
 
 

@@ -15,9 +15,10 @@ from ..prompts import NO_MORE_TOOLS, digest, fenced
 from ..providers import Message, ToolCall
 from ..results import Call, Source, ToolUse, Usage
 from ..tools import MAX_OUTPUT, Output, Tool
-from .calls import Outcome, Question, Run, ask
+from .calls import ask, is_remembered
 from .leaks import without_tool_markup
 from .plan import Chair
+from .question import Outcome, Question, Run
 
 AT_ONCE = 8  # calls of one step that are run; a model that asks for more is told so
 KEPT = 2_000  # characters of arguments and output that the result keeps of each call
@@ -111,6 +112,8 @@ async def research(run: Run, chair: Chair, question: Question, bag: Bag) -> Talk
     for step in range(1, run.settings.max_tool_calls + 1):
         bag = Bag() if _place(chair) in run.providers.without_tools else bag
         asked = replace(question, messages=tuple(talk.messages), round=question.round + step - 1, tools=bag.specs())
+        if bag and await _was_answered_without(run, chair, asked):
+            asked = replace(asked, tools=())
         try:
             outcome = await ask(run, chair, asked)
         except RequestRefused as exc:
@@ -130,6 +133,11 @@ async def research(run: Run, chair: Chair, question: Question, bag: Bag) -> Talk
             break
         await _answer_calls(run, question, bag, talk, outcome, step)
     return talk
+
+
+async def _was_answered_without(run: Run, chair: Chair, asked: Question) -> bool:
+    """Whether an earlier run was refused with tools and answered without: refusals are not remembered."""
+    return await is_remembered(run, chair, replace(asked, tools=())) and not await is_remembered(run, chair, asked)
 
 
 def no_tools(chair: Chair) -> str:

@@ -136,6 +136,7 @@ def _usage(data: dict[str, Any]) -> Usage | None:
         completion_tokens=as_count(usage.get("completion_tokens")),
         reasoning_tokens=as_count(written.get("reasoning_tokens")),
         cached_tokens=as_count(given.get("cached_tokens")),
+        cache_write_tokens=as_count(given.get("cache_write_tokens")),
         web_searches=_searches(usage),
     )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import zlib
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 import httpx
 
@@ -14,6 +15,9 @@ from .addresses import Resolve, host_of, parse, public_addresses, system_resolve
 from .apart import prepare
 from .domains import Domains
 from .pages import Page, kind_of, read_apart
+
+if TYPE_CHECKING:
+    from .kept import Kept
 
 MAX_BYTES = 5_000_000  # of a body, before and after decompression
 MAX_PDF = 20_000_000  # of a PDF: papers with figures are often larger than 5 MB
@@ -67,6 +71,7 @@ class Fetcher:
         resolve: (host, port) → addresses; the system's resolver by default.
         trusted: (IP address, port) that need not be public. Only tests have some.
         seconds: for one page, redirects and slow bodies included.
+        kept: pages of earlier runs, and where those of this one go.
     """
 
     def __init__(
@@ -76,7 +81,9 @@ class Fetcher:
         resolve: Resolve = system_resolve,
         trusted: frozenset[tuple[str, int]] = frozenset(),
         seconds: float = FETCH_TIME,
+        kept: Kept | None = None,
     ) -> None:
+        self._store = kept
         self._domains, self._resolve, self._trusted, self._seconds = domains, resolve, trusted, seconds
         self._transport: httpx.AsyncHTTPTransport | None = None
         self._opening = asyncio.Lock()
@@ -118,14 +125,26 @@ class Fetcher:
                 await asyncio.wait((reading.task,))
 
     async def _read(self, url: str) -> tuple[str, Page]:
+        self._kept[url] = await self._from_store(url) or await self._from_web(url)
+        while len(self._kept) > KEPT:
+            del self._kept[next(iter(self._kept))]
+        return self._kept[url]
+
+    async def _from_web(self, url: str) -> tuple[str, Page]:
         prepare()
         fetched = await self.get(url)
         async with self._readers:
             page = await read_apart(fetched.data, fetched.content_type, fetched.final_url)
-        self._kept[url] = fetched.final_url, page
-        while len(self._kept) > KEPT:
-            del self._kept[next(iter(self._kept))]
-        return self._kept[url]
+        if self._store:
+            self._store.put(f"page {url}", [fetched.final_url, asdict(page)])
+        return fetched.final_url, page
+
+    async def _from_store(self, url: str) -> tuple[str, Page] | None:
+        """A page of an earlier run, unless the sites that may be used are others now."""
+        found = await self._store.get(f"page {url}") if self._store else None
+        if found is None or not all(map(self._domains.permits, (url, found[0]))):
+            return None
+        return found[0], Page(**found[1])
 
     async def get(self, url: str) -> Fetched:
         """Fetch a body.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints, TypeAdapter
 
 from ..errors import SettingsError, ToolError
 from ..results import Source
@@ -20,6 +21,7 @@ from .pages import clean
 from .search_engines import KEYS, Hit, SearchEngine, Sites, engines_from_environment
 
 if TYPE_CHECKING:
+    from .kept import Kept
     from .seen import Seen
 
 __all__ = ["Found", "Hit", "Search", "SearchEngine", "engines_from_environment", "search_tool"]
@@ -51,14 +53,6 @@ class Found:
 Key = tuple[object, ...]
 
 
-class Kept(Protocol):
-    """Where results are kept."""
-
-    def get(self, key: Key, /) -> Found | None: ...
-
-    def __setitem__(self, key: Key, found: Found, /) -> None: ...
-
-
 class Recent:
     """Results in memory, up to `size` of the last `seconds`."""
 
@@ -80,7 +74,7 @@ class Recent:
             self._entries[key] = (self._clock(), found)
 
 
-KEPT = Recent()
+RECENT = Recent()
 
 
 class _UnderWay:
@@ -97,7 +91,8 @@ class Search:
         engines: in the order in which they are asked.
         allow: the only domains whose pages may be found, as `Domains` takes them; empty for all.
         block: domains whose pages are left out.
-        kept: where results are kept; by default in memory for a day, for the whole process.
+        recent: where results are kept in memory; by default for a day, for the whole process.
+        kept: where they are kept for later runs.
 
     Raises:
         SettingsError: there is no engine, or an entry is no domain.
@@ -109,11 +104,12 @@ class Search:
         allow: tuple[str, ...] = (),
         block: tuple[str, ...] = (),
         *,
-        kept: Kept = KEPT,
+        recent: Recent = RECENT,
+        kept: Kept | None = None,
     ) -> None:
         if not engines:
             raise SettingsError(NO_ENGINE)
-        self._engines, self._kept = tuple(engines), kept
+        self._engines, self._recent, self._kept = tuple(engines), recent, kept
         self._domains, self._sites = Domains(allow, block), _sites(allow, block)
         self._key: Key = (tuple(engine.name for engine in engines), allow, block)
         self._under_way: dict[Key, _UnderWay] = {}
@@ -125,11 +121,20 @@ class Search:
             ToolError: every engine failed; the message says why each did.
         """
         key = (*self._key, query, count)
-        if found := self._kept.get(key):
+        if found := self._recent.get(key) or await self._from_store(key):
             return found
         if key not in self._under_way:
             self._under_way[key] = _UnderWay(asyncio.create_task(self._asked(key, query, count)))
         return await self._joined(key)
+
+    async def _from_store(self, key: Key) -> Found | None:
+        value = await self._kept.get(f"search {key}") if self._kept else None
+        return _stored().validate_python(value) if value else None
+
+    def _keep(self, key: Key, found: Found) -> None:
+        self._recent[key] = found
+        if self._kept:
+            self._kept.put(f"search {key}", _stored().dump_python(found, mode="json"))
 
     async def _joined(self, key: Key) -> Found:
         """Wait for a search; the last one to give up on it ends it."""
@@ -158,7 +163,7 @@ class Search:
             else:
                 found = Found(hits, engine.name, tuple(failures))
                 if hits:
-                    self._kept[key] = found
+                    self._keep(key, found)
                     return found
                 nothing = nothing or found
         if nothing:
@@ -172,6 +177,11 @@ class Search:
             if _is_address(hit.url) and self._domains.permits(hit.url):
                 once.setdefault(hit.url.partition("#")[0].rstrip("/"), _cleaned(hit))
         return tuple(once.values())
+
+
+@functools.cache
+def _stored() -> TypeAdapter[Found]:
+    return TypeAdapter(Found)
 
 
 def _sites(allow: Sequence[str], block: Sequence[str]) -> Sites:

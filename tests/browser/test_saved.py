@@ -14,7 +14,7 @@ import pytest
 
 from browser.driver import Lab, Notebook
 from browser.saved import INSIDE, SAYS, hostile_results, result, write
-from fusion_magic import results_in
+from fusion_magic import from_notebook
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -200,7 +200,7 @@ def test_code_is_highlighted_where_the_style_is_allowed(reader: Reader) -> None:
 def test_a_notebook_saved_again_keeps_the_record(reader: Reader) -> None:
     reader.notebook.save()
 
-    assert results_in(reader.notebook.path) == [result()]
+    assert from_notebook(reader.notebook.path) == [result()]
 
 
 @in_light

@@ -63,6 +63,11 @@ def read(result: FusionResult) -> str:
     return " ".join(use.output for use in result.tools)
 
 
+def set_to(name: str, value: Any) -> Callable[[FusionResult, list[ChatRequest]], bool]:
+    """The run has the setting. What it does needs a store, or prices, which a script has not: see `test_money_cell`."""
+    return lambda result, _: result.settings[name] == value
+
+
 def _papers(folder: Path) -> None:
     (folder / "papers").mkdir()
     (folder / "papers" / "tides.md").write_text("# Tides\n\nThe moon pulls the sea.\n", encoding="utf-8")
@@ -148,4 +153,12 @@ TOOL_CASES = {
         calls("sums_add", a=2, b=3),
         prepare=_mcp,
     ),
+}
+MONEY_CASES = {
+    "store": Case(f"{MODELS} --no-store", lambda result, _: any("--no-store" in told for told in result.warnings)),
+    "reuse": Case(f"{MODELS} --reuse never", set_to("reuse", "never")),
+    "fresh": Case(f"{MODELS} --fresh", set_to("fresh", "all")),
+    "max_age": Case(f"{MODELS} --max-age 30m", set_to("max_age", "30m")),
+    "max_usd": Case(f"{MODELS} --max-usd 5 --allow-unpriced", set_to("max_usd", 5.0)),
+    "allow_unpriced": Case(f"{MODELS} --max-usd 5 --allow-unpriced", set_to("allow_unpriced", True)),
 }

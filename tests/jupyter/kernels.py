@@ -46,16 +46,27 @@ class Kernel:
         self.manager, self.client = manager, client
         self._seen: list[dict[str, Any]] = []
 
-    def send(self, code: str) -> str:
+    def send(self, code: str, *, allow_stdin: bool = False) -> str:
         """Send a cell as a notebook's page does: its requests have no number."""
         content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}}
-        request = self.client.session.msg("execute_request", {**content, "allow_stdin": False, "stop_on_error": True})
+        content |= {"allow_stdin": allow_stdin, "stop_on_error": True}
+        request = self.client.session.msg("execute_request", content)
         request["header"]["msg_id"] = request["msg_id"] = str(uuid.uuid4())
         self.client.shell_channel.send(request)
         return request["msg_id"]
 
     def run(self, code: str) -> Ran:
         return self.end(self.send(code))
+
+    def ask(self, code: str, answer: str | None) -> Ran:
+        """Run a cell that asks its reader, and answer it; None interrupts the kernel instead."""
+        cell = self.send(code, allow_stdin=True)
+        self.client.get_stdin_msg(timeout=SECONDS)
+        if answer is None:
+            self.manager.interrupt_kernel()
+        else:
+            self.client.input(answer)
+        return self.end(cell)
 
     def until(self, text: str) -> None:
         """Wait until a display shows a text."""

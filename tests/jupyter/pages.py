@@ -15,6 +15,7 @@ STYLES = (
     r"font-size:1em;font-weight:600;margin:12px 0 3px",
     r"margin:0 0 1em",
     r"display:inline-block",
+    r"width:[\d.]+em;height:0.8em;margin-top:0.3em;background-color:#5b8def",
 )
 TAGS = VOID | {"a", "blockquote", "code", "del", "details", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol"}
 TAGS |= {"p", "pre", "s", "span", "strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"}

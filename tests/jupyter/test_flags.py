@@ -60,10 +60,27 @@ def test_numbers_arrive_as_numbers() -> None:
 
 
 def test_the_flags_of_the_cell_are_not_settings() -> None:
-    line = parse("--into answer --static --raw --quiet")
+    line = parse("--into answer --static --raw --quiet --dry-run --confirm")
 
     assert (line.into, line.static, line.raw, line.quiet) == ("answer", True, True, True)
+    assert (line.dry_run, line.confirm) == (True, True)
     assert line.settings == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("--fresh", {"fresh": "all"}),
+        ("--fresh judge", {"fresh": "judge"}),
+        ("--fresh --reuse never", {"fresh": "all", "reuse": "never"}),
+        ("--no-store", {"store": False}),
+        ("--store", {"store": True}),
+        ("--max-usd .5 --max-usd-day 2", {"max_usd": 0.5, "max_usd_day": 2.0}),
+        ("--allow-unpriced --thread 'my tides'", {"allow_unpriced": True, "thread": "my tides"}),
+    ],
+)
+def test_flags_about_money_and_memory_set_what_they_say(line: str, given: dict[str, object]) -> None:
+    assert parse(line).settings == given
 
 
 @pytest.mark.parametrize(
@@ -95,6 +112,9 @@ def test_a_bare_word_is_told_where_panels_and_prompts_go() -> None:
         ("-p", "-p/--panel"),
         ("--private yes", '"yes"'),
         ('--system "open', "quotation"),
+        ("--fresh nobody", "--fresh"),
+        ("--reuse sometimes", "--reuse"),
+        ("--max-usd $5", "--max-usd"),
     ],
 )
 def test_a_bad_value_is_one_sentence_that_names_it(line: str, what: str) -> None:
@@ -114,5 +134,5 @@ def test_into_takes_only_a_name_that_can_be_a_variable(name: str) -> None:
 def test_help_names_every_flag() -> None:
     told = parser().format_help()
 
-    for name in [*Settings.model_fields, "into", "static", "raw", "quiet"]:
+    for name in [*Settings.model_fields, "into", "static", "raw", "quiet", "dry_run", "confirm"]:
         assert all(flag in told for flag in flags_of(name))

@@ -14,7 +14,7 @@ from fusion_magic.providers.scripted import Script
 from fusion_magic.results import FusionResult
 
 from .conftest import Cells
-from .flag_cases import ANALYSIS, ANSWERS, CHAIRS, MODELS, TOOL_CASES, Case
+from .flag_cases import ANALYSIS, ANSWERS, CHAIRS, MODELS, MONEY_CASES, TOOL_CASES, Case
 
 NEVER = Line("Too late.", first_token=600.0)
 STALLS = Line("Too slow.", gap=600.0)
@@ -98,10 +98,14 @@ CASES = {
     ),
     "private": Case(f"{MODELS} --private", lambda _, asked: all(call.private for call in asked)),
     **TOOL_CASES,
+    **MONEY_CASES,
 }
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
+NEED_THE_STORE = {"max_usd_day", "max_usd_notebook", "thread"}  # which a script is kept away from: `test_money_cell`
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in NEED_THE_STORE])
 def test_every_flag_changes_what_happens(
     cell: Cells, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fusion_magic import Panel, Panelist, save_panel
 from fusion_magic.errors import SettingsError
 from fusion_magic.jupyter import flags
-from fusion_magic.jupyter.picker.magic_line import magic_line
+from fusion_magic.magic_line import magic_line
 from fusion_magic.pipeline.kit import chosen_tools, web_names
 from fusion_magic.presets import choose_panel, panel_named, panels
 from fusion_magic.settings import build_settings

@@ -159,7 +159,7 @@ def test_the_answer_comes_first_then_analysis_responses_lost_seats_sources_and_t
 
 
 def test_a_served_name_without_the_endpoint_is_no_other_model() -> None:
-    assert "→" not in seat_line(response(model="llama@ollama", served_model="llama"))
+    assert "→" not in seat_line(result(), response(model="llama@ollama", served_model="llama"))
 
 
 @FORMS

@@ -7,7 +7,8 @@ import pytest
 
 from fusion_magic import Panelist, fuse, scripted
 from fusion_magic.api import providers
-from fusion_magic.pipeline.judge import PUT_TOGETHER, first_object, read_analysis
+from fusion_magic.pipeline.judge import PUT_TOGETHER
+from fusion_magic.pipeline.reply import first_object, read_analysis
 from fusion_magic.results import Analysis
 from pipeline.asking import at, chats, judged, panel, record, sent
 from servers.openrouter import (

@@ -52,8 +52,8 @@ def test_the_same_inputs_give_the_same_bytes(server: Server):
         server.reply(letter, Reply(f"Answer of {letter}."))
     server.reply("judge", judged(*"ABC"))
 
-    fuse("Why?", **panel(server, *"abc"))
-    fuse("Why?", **panel(server, *"abc"))
+    fuse("Why?", **panel(server, *"abc"), reuse="never")
+    fuse("Why?", **panel(server, *"abc"), reuse="never")
 
     first, second = (request.body for request in chats(server, "judge"))
     assert first == second
@@ -62,9 +62,9 @@ def test_the_same_inputs_give_the_same_bytes(server: Server):
 def test_other_answers_give_another_nonce(server: Server):
     server.reply("a", [Reply("One."), Reply("Two.")])
 
-    fuse("Why?", **panel(server))
+    fuse("Why?", **panel(server), reuse="never")
     first = sent(server, "judge")
-    fuse("Why?", **panel(server))
+    fuse("Why?", **panel(server), reuse="never")
 
     def nonce(text: str) -> str:
         return text.split("<response A ")[1][:8]

@@ -156,4 +156,4 @@ def test_sql_sees_the_named_frame_and_no_other():
     seen, missing = sorted(result.tools, key=lambda use: use.number)
     assert "17" in seen.output
     assert missing.error is not None
-    assert "41" not in str(missing) + str(hidden.empty)
+    assert "41" not in missing.output + missing.error + str(hidden.empty)

@@ -142,7 +142,7 @@ def test_a_model_whose_server_refuses_tools_answers_without_and_that_is_told(ser
     server.reply("a", RefuseParameter("tools", Reply("From memory.")))
 
     result = fuse("Why?", **panel(server, "a"), tools=[Recorder().tool])
-    again = fuse("Why?", **panel(server, "a"), tools=[Recorder().tool])
+    again = fuse("Why?", **panel(server, "a"), tools=[Recorder().tool], reuse="never")
 
     assert result.responses[0].content == again.responses[0].content == "From memory."
     assert any("does not take tools; it answers without" in text for text in result.warnings)

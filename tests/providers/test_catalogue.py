@@ -13,7 +13,7 @@ import pytest
 from fusion_magic import scripted
 from fusion_magic.errors import EndpointUnreachable, KeyMissing
 from fusion_magic.folders import cache_dir
-from fusion_magic.prices import FREE, Price
+from fusion_magic.prices import FREE, Override, Price
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.catalogue import (
     Listing,
@@ -33,7 +33,7 @@ GPT = ModelInfo(
     "openai/gpt-5.5",
     "GPT-5.5",
     1000,
-    Price(5e-6, 3e-5),
+    Price(5e-6, 3e-5, input_cache_read=5e-7, overrides=(Override(272_000, (100, 1030), prompt=1e-5),)),
     frozenset({"seed", "reasoning"}),
     17,
     inputs=frozenset({"text", "image"}),

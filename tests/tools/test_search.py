@@ -46,8 +46,8 @@ def page(number: int = 1, **more: Any) -> Hit:
     return replace(Hit(f"Page {number}", f"https://example.org/{number}", "Words."), **more)
 
 
-def search(*engines: SearchEngine, kept: Any = None, **lists: tuple[str, ...]) -> Search:
-    return Search(engines, **lists, kept=kept if kept is not None else Recent())
+def search(*engines: SearchEngine, recent: Any = None, **lists: Any) -> Search:
+    return Search(engines, **lists, recent=recent if recent is not None else Recent())
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -224,9 +224,9 @@ def test_no_more_results_come_than_were_asked_for():
 
 def test_a_query_that_was_answered_is_not_asked_again_in_the_process():
     engine, kept = Shelf(page()), Recent()
-    run(search(engine, kept=kept).find("x"))
+    run(search(engine, recent=kept).find("x"))
 
-    run(search(engine, kept=kept).find("x"))
+    run(search(engine, recent=kept).find("x"))
 
     assert len(engine.asked) == 1
 
@@ -234,23 +234,23 @@ def test_a_query_that_was_answered_is_not_asked_again_in_the_process():
 @pytest.mark.parametrize("other", [{"query": "y"}, {"count": 6}, {"block": ("b.org",)}, {"name": "other"}])
 def test_another_query_count_filter_or_engine_is_asked_anew(other):
     kept = Recent()
-    run(search(Shelf(page()), kept=kept).find("x", 5))
+    run(search(Shelf(page()), recent=kept).find("x", 5))
     engine = Shelf(page(), name=other.get("name", "shelf"))
 
-    run(search(engine, kept=kept, block=other.get("block", ())).find(other.get("query", "x"), other.get("count", 5)))
+    run(search(engine, recent=kept, block=other.get("block", ())).find(other.get("query", "x"), other.get("count", 5)))
 
     assert len(engine.asked) == 1
 
 
 def test_an_empty_result_and_a_failure_are_not_kept():
     engine, kept = Shelf(), Recent()
-    run(search(engine, kept=kept).find("x"))
+    run(search(engine, recent=kept).find("x"))
     engine.error = ToolError("is away")
     with pytest.raises(ToolError):
-        run(search(engine, kept=kept).find("x"))
+        run(search(engine, recent=kept).find("x"))
     engine.error, engine.hits = None, (page(),)
 
-    assert run(search(engine, kept=kept).find("x")).hits == (page(),)
+    assert run(search(engine, recent=kept).find("x")).hits == (page(),)
 
 
 def test_results_are_kept_for_a_day_and_only_so_many():

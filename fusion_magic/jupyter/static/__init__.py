@@ -12,7 +12,7 @@ __all__ = ["answer_bundle", "bundle", "framed", "html", "table"]
 
 
 def bundle(result: FusionResult, *, record: bool = True) -> dict[str, Any]:
-    """The whole result; `record` adds what `FusionResult.from_record` and `results_in` rebuild it from."""
+    """The whole result; `record` adds what `FusionResult.from_record` and `from_notebook` rebuild it from."""
     forms = {"text/html": html(result), "text/markdown": markdown(result), "text/plain": text(result)}
     return forms | ({RECORD: result.to_record()} if record else {})
 

@@ -39,6 +39,7 @@ WIDE = 'style="overflow-x:auto;word-wrap:break-word"'
 BOX = 'style="padding:5px 12px;border:1px solid rgba(127,127,127,.3);border-top:0"'
 BOXES = 'style="margin:0 0 10px;border-top:1px solid rgba(127,127,127,.3)"'
 KIND = 'style="font-size:1em;font-weight:600;margin:12px 0 3px"'
+BAR_WIDTH = 14  # em of the longest bar
 SCROLLING = {
     "<table>": '<div class="fm-wide" tabindex="0"><table>',
     "</table>": "</table></div>",
@@ -50,7 +51,7 @@ _KEPT = re.compile(r'(<pre.*?</pre>|<span class="mathjax_process">.*?</span>)|\n
 def html(result: FusionResult) -> str:
     """The result as HTML that reads with and without its style, and flat where <details> is not honoured."""
     seats = [
-        *(_response(response, tool_uses(result, response.label)) for response in result.responses),
+        *(_response(result, response) for response in result.responses),
         *(_lost(lost, tool_uses(result, lost.label)) for lost in result.failed_models),
     ]
     parts = [
@@ -85,12 +86,22 @@ def _style(with_code: bool) -> str:
     return css.replace("\n", "")
 
 
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Plain texts as an HTML table."""
+def table(head: Iterable[str], rows: Iterable[Iterable[str | float]]) -> str:
+    """Plain texts as an HTML table; a number is a share of 1, drawn as a bar."""
     names = "".join(f'<th scope="col" {LEFT}>{escape(name)}</th>' for name in head)
-    lines = "".join(f"<tr>{''.join(f'<td {LEFT}>{_breakable(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    lines = "".join(f"<tr>{''.join(f'<td {LEFT}>{_cell(cell)}</td>' for cell in row)}</tr>" for row in rows)
     top = f"<thead><tr>{names}</tr></thead>" if names else ""
     return f'<div class="fm-wide" {WIDE}><table class="fm-rows">{top}<tbody>{lines}</tbody></table></div>'
+
+
+def _cell(value: str | float) -> str:
+    return _breakable(value) if isinstance(value, str) else _bar(value)
+
+
+def _bar(share: float) -> str:
+    """A bar that reads on white and on black, without the style too; what it shows stands beside it as a number."""
+    width = f"width:{BAR_WIDTH * share:.1f}em;height:0.8em;margin-top:0.3em;background-color:#5b8def"
+    return f'<div class="fm-bar" style="{width}"></div>' if share else ""
 
 
 def _breakable(name: str) -> str:
@@ -183,11 +194,12 @@ def _summary(label: str, model: str, rest: str) -> str:
     return f'{_seat(label)} · {escape(model)} · <span class="fm-figures">{escape(rest)}</span>'
 
 
-def _response(response: Response, tools: list[Use]) -> str:
+def _response(result: FusionResult, response: Response) -> str:
     thought = _details("fm-reasoning", "Reasoning", _text(response.reasoning)) if response.reasoning else ""
     cited = f"<p>Sources</p>{_links(response.sources)}" if response.sources else ""
-    summary = _summary(response.label, named(response.model, response.served_model), seat_figures(response))
-    return _details("fm-response", summary, thought + _tools(tools) + _text(response.content) + cited)
+    summary = _summary(response.label, named(response.model, response.served_model), seat_figures(result, response))
+    tools = _tools(tool_uses(result, response.label))
+    return _details("fm-response", summary, thought + tools + _text(response.content) + cited)
 
 
 def _tools(uses: list[Use], of: str = "") -> str:

@@ -67,8 +67,8 @@ def markdown(result: FusionResult) -> str:
 
 
 def _response_markdown(result: FusionResult, seat: Response) -> str:
-    parts = (f"**{_line(seat_line(seat))}**", _tools_markdown(result, seat.label), _closed(_beginning(seat.content)))
-    return "\n\n".join(filter(None, parts))
+    head = f"**{_line(seat_line(result, seat))}**"
+    return "\n\n".join(filter(None, (head, _tools_markdown(result, seat.label), _closed(_beginning(seat.content)))))
 
 
 def _tools_markdown(result: FusionResult, label: str, of: str = "") -> str:
@@ -184,7 +184,7 @@ def _parts(result: FusionResult) -> Iterator[str]:
     yield from answer_of(result)
     yield from _analysis_text(result)
     for seat in result.responses:
-        yield "\n".join((_line(seat_line(seat)), *_tools_text(result, seat.label), _beginning(seat.content)))
+        yield "\n".join((_line(seat_line(result, seat)), *_tools_text(result, seat.label), _beginning(seat.content)))
     for lost in result.failed_models:
         head = (_line(f"{lost.label} · {lost.model} · {fate(lost)}"), _line(lost.error))
         yield "\n".join(filter(None, (*head, *_tools_text(result, lost.label), _beginning(lost.content))))

@@ -18,9 +18,9 @@ from ...results import (
     Source,
     ToolUse,
     cost_text,
-    dollars,
 )
 from ...settings import split_model
+from .money import counted, reused_line, seat_money, unknown
 
 DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
 ARGUMENTS = 200  # characters of a call of a tool
@@ -53,17 +53,17 @@ def headline(result: FusionResult) -> str:
         case "cancelled":
             return "Stopped. What was answered is kept."
         case "limited":
-            return "Limited by the budget."
+            return f"Limited by budget. {result.error or ''}".rstrip()
         case "error":
             return result.error or "There is no answer."
 
 
 def notices(result: FusionResult) -> list[str]:
-    """State, warnings and labels that belong above the answer; who served whom stands in the foot."""
+    """What was reused, then state, labels and warnings that belong above the answer; who served whom is in the foot."""
     served = set(served_by_another(result))
     warnings = (warning for warning in result.warnings if warning not in served)
     demo = DEMO if _is_demo(result) else ""
-    return [line for line in (headline(result), demo, one_page(result), *warnings) if line]
+    return [line for line in (reused_line(result), headline(result), demo, one_page(result), *warnings) if line]
 
 
 def one_page(result: FusionResult) -> str:
@@ -106,16 +106,14 @@ def short(model: str) -> str:
     return split_model(model)[0].rpartition("/")[2]
 
 
-def seat_figures(response: Response) -> str:
+def seat_figures(result: FusionResult, response: Response) -> str:
     """Time, tokens and cost of one seat."""
-    tokens = f"{response.usage.completion_tokens:,} tokens" if response.usage else "tokens not reported"
-    cost = "not priced" if response.cost is None else dollars(response.cost)
-    return f"{response.duration:.1f} s · {tokens} · {cost}"
+    return f"{response.duration:.1f} s · {seat_money(result, response)}"
 
 
-def seat_line(response: Response) -> str:
+def seat_line(result: FusionResult, response: Response) -> str:
     """One seat in one line: letter, model, time, tokens, cost."""
-    return f"{response.label} · {named(response.model, response.served_model)} · {seat_figures(response)}"
+    return f"{response.label} · {named(response.model, response.served_model)} · {seat_figures(result, response)}"
 
 
 def tool_uses(result: FusionResult, label: str) -> list[Use]:
@@ -225,13 +223,15 @@ def by_topic(rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 def totals(result: FusionResult) -> str:
     """Calls, tokens, cost and time in one line."""
-    count, usage = len(result.calls), result.usage
-    calls = f"{count} call{'s' if count != 1 else ''}"
+    parts = [counted(len(result.calls), "call")]
+    if reused := sum(call.reused for call in result.calls):
+        parts[0] += f" ({reused:,} reused)"
     if uses := len(result.tools):
-        calls += f" · {uses} use{'s' if uses != 1 else ''} of tools"
+        parts.append(f"{counted(uses, 'use')} of tools")
     if searches := _searches_of_servers(result):
-        calls += f" · {searches} web search{'es' if searches != 1 else ''}"
-    return f"{calls} · {usage.total_tokens:,} tokens · {cost_text([result])} · {result.duration:.1f} s"
+        parts.append(f"{searches:,} web search{'es' if searches != 1 else ''}")
+    parts += [f"{result.usage.total_tokens:,} tokens", cost_text([result]), *unknown(result)]
+    return " · ".join([*parts, f"{result.duration:.1f} s"])
 
 
 def _searches_of_servers(result: FusionResult) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ...errors import SettingsError
-from ...pipeline.kit import web_names
-from ...presets import PANEL_NAME, panels
-from ...settings import Panel, Panelist
+from .errors import SettingsError
+from .pipeline.kit import web_names
+from .presets import PANEL_NAME, panels
+from .settings import Panel, Panelist
 
 # IPython evaluates {…} and $… in a line, and argparse takes what begins with - for a flag: a name is never to do that.
 CHANGED = " (changed)"  # behind the name of the panel that one was made from
@@ -29,12 +29,22 @@ def magic_line(panel: Panel) -> str:
         return " ".join(["%%fusion", "--panel", name, *tools])
     if unsaid := list(_unsaid(panel)):
         raise SettingsError(f"A line can't say {', '.join(unsaid)}; save the panel and use it by its name.")
+    return " ".join([*written_out(panel), *(tools if panel.tools else ())])
+
+
+def can_be_written_out(panel: Panel) -> bool:
+    """Whether a line can name the panel's models and say all that is asked of them."""
+    return not list(_unsaid(panel))
+
+
+def written_out(panel: Panel) -> list[str]:
+    """The words of a line that names each model of the panel, judge and synthesizer where they need it."""
     words = ["%%fusion", *(word for seat in panel.models for word in ("-m", seat.model))]
     if panel.judge.model != panel.models[0].model:
         words += ["--judge", panel.judge.model]
     if panel.synthesizer.model != panel.judge.model:
         words += ["--synthesizer", panel.synthesizer.model]
-    return " ".join([*words, *(tools if panel.tools else ())])
+    return words
 
 
 def name_of(panel: Panel) -> str | None:

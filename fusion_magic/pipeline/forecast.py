@@ -1,0 +1,125 @@
+"""What a run would cost before it begins: its estimate, net of what the store answers, and the limit it has to keep."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ..errors import CallError, SettingsError
+from ..events import Event
+from ..providers import ChatRequest, Chunk, Providers
+from ..results import Stage
+from .budget import Budget, limit_of
+from .calls import is_remembered
+from .estimate import RunEstimate, estimate_run
+from .judge import judge
+from .kit import Kit
+from .memory import Memory
+from .panel import Briefing, Skips, ask_panel, question_for, samples_of
+from .plan import Plan, prepare
+from .question import Run
+from .request import FusionRequest
+from .synthesis import synthesize
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+Place = tuple[Stage, str]
+
+
+class Nobody(Providers):
+    """Asks nobody: for finding out what the store answers."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        """Raises CallError."""
+        raise CallError(f"{request.name} is not asked.")
+        yield
+
+
+async def forecast(plan: Plan, kit: Kit, request: FusionRequest, store: Store | None) -> RunEstimate:
+    """Every call of the plan with what it would cost, from the user's own history where there is any.
+
+    What the store would answer is marked as reused. Nobody is asked and no tool runs; so of a seat with tools only the
+    first step is looked up, and then neither judge nor synthesizer.
+    """
+    briefing = request.briefing(kit)
+    if store is None:
+        return estimate_run(plan, briefing)
+    reused = await _remembered(plan, briefing, request, Memory(store, plan.settings, any_age=request.any_age))
+    return await asyncio.to_thread(estimate_run, plan, briefing, history=store.experience, reused=reused)
+
+
+async def estimated(request: FusionRequest, providers: Providers, store: Store | None) -> RunEstimate:
+    """The estimate of a run that is not begun. Raises SettingsError as `run`; no key is needed."""
+    given, panel = request.given, request.default_panel
+    plan = await prepare(
+        request.settings,
+        providers,
+        default_panel=panel,
+        alone=given.alone,
+        taken=given.labels,
+        asks=False,
+        notify=_say_nothing,
+    )
+    async with request.tools(plan, _say_nothing, store) as kit:
+        return await forecast(plan, kit, request, store)
+
+
+async def budget_for(plan: Plan, kit: Kit, request: FusionRequest, store: Store | None) -> Budget | None:
+    """What the run may spend; None without a limit.
+
+    Raises:
+        SettingsError: it is expected to cost more, a model has no price, or what was spent is not known.
+    """
+    settings, today, ever = plan.settings, 0.0, 0.0
+    if settings.max_usd_day or settings.max_usd_notebook:
+        if store is None:
+            raise SettingsError("A limit for the day or the notebook needs the store, which is turned off.")
+        day = datetime.now().astimezone().date()
+        today = await asyncio.to_thread(lambda: store.spent(day=day))
+        ever = await asyncio.to_thread(lambda: store.spent(notebook=request.notebook))
+    limit = limit_of(settings, plan.panel, today=today, notebook=ever)
+    if limit is None:
+        return None
+    budget = Budget(limit, await forecast(plan, kit, request, store))
+    budget.check_start(allow_unpriced=settings.allow_unpriced)
+    return budget
+
+
+async def _remembered(plan: Plan, briefing: Briefing, request: FusionRequest, memory: Memory) -> set[Place]:
+    """The places whose calls the store would answer."""
+    told: list[Event] = []
+    looking = Run("", plan.settings, Nobody(), told.append, time.monotonic(), memory)
+    samples, given = samples_of(plan), briefing.given
+    asked = [chair for chair in plan.seats if chair.seat.label not in given.labels]
+    found: set[Place] = set()
+    for chair in asked:
+        label, bag = chair.seat.label, briefing.bag(chair)
+        question = question_for(looking, chair, briefing, bag, [])
+        if await is_remembered(looking, chair, replace(question, sample=samples[label], tools=bag.specs())):
+            found.add(("panel", label))
+    uses_tools = any(briefing.bag(chair).own for chair in plan.seats) or plan.settings.judge_tools
+    if len(found) == len(asked) and not uses_tools and not given.alone:
+        found |= await _chairs_remembered(looking, plan, briefing, request)
+    return found
+
+
+async def _chairs_remembered(looking: Run, plan: Plan, briefing: Briefing, request: FusionRequest) -> set[Place]:
+    """Judge and synthesizer, if the store answers them for the responses that it has."""
+    responses = await ask_panel(looking, plan, briefing, Skips())
+    analysis = briefing.given.analysis or await judge(looking, plan, request.matter(), responses, briefing.kit)
+    if analysis is None:
+        return set()
+    try:
+        await synthesize(looking, plan, request.matter(), responses, analysis, request.schema)
+    except CallError:
+        return {("judge", "")}
+    return {("judge", ""), ("synthesis", "")}
+
+
+def _say_nothing(_: str) -> None:
+    return None
