@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import asynccontextmanager, suppress
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import BaseModel
 
@@ -31,6 +31,7 @@ STOP_SECONDS = 2.0
 
 _providers: WeakKeyDictionary[LoopThread, Providers] = WeakKeyDictionary()
 _last: FusionResult | None = None
+_running: WeakSet[Running] = WeakSet()
 
 
 class Running:
@@ -47,6 +48,7 @@ class Running:
         self._result: FusionResult | None = None
         self._skips = Skips()
         self._loop = loop_thread().loop
+        _running.add(self)
         self._work = loop_thread().submit(self._run(request, listen, providers()))
         self.future: Future[FusionResult] = self._work.future
 
@@ -126,6 +128,12 @@ class Running:
         if self.future.cancelled():
             raise asyncio.CancelledError
         return self.future.result()
+
+
+def going_on() -> set[str]:
+    """The ids of the runs of this process that have not ended."""
+    states = [running.state for running in list(_running)]
+    return {state.started.id for state in states if state.started and not state.ended}
 
 
 def providers() -> Providers:

@@ -87,7 +87,8 @@ def thread_so_far(settings: Settings, prompt: str) -> tuple[tuple[Turn, ...], tu
         return (), ()
     store = store_for(settings)
     if store is None:
-        raise SettingsError(f"The thread {settings.thread} can't go on: its turns are in the store, which is off.")
+        why = "which is turned off" if not settings.store else "and while a script answers nothing is kept"
+        raise SettingsError(f"The thread {settings.thread} can't go on: its turns are in the store, {why}.")
     turns = [Turn(asked, answer) for _, asked, answer in store.turns(settings.thread)]
     before = next((place for place, turn in enumerate(turns) if turn.prompt == prompt), len(turns))
     kept, note = bounded(turns[:before], settings.thread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
 from ..prices import ANALYSIS_TOKENS, FETCH_FEE, RESPONSE_TOKENS, SEARCH_FEE, Price, cost_of
@@ -136,6 +136,11 @@ class RunEstimate:
 
     def __str__(self) -> str:
         return table(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        from ..jupyter.static.estimates import estimate_bundle
+
+        return estimate_bundle(self)
 
 
 def estimate_run(

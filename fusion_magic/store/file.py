@@ -34,7 +34,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE runs (
             id TEXT PRIMARY KEY, created REAL NOT NULL, status TEXT, panel TEXT NOT NULL, notebook TEXT NOT NULL,
             preset TEXT NOT NULL, thread TEXT, cost REAL, partial INTEGER NOT NULL, saved REAL NOT NULL,
-            line TEXT NOT NULL, prompt TEXT NOT NULL)""",
+            parent TEXT, line TEXT NOT NULL, prompt TEXT NOT NULL)""",
         "CREATE TABLE records (run TEXT PRIMARY KEY, body BLOB NOT NULL)",
         "CREATE INDEX runs_by_time ON runs (created)",
         "CREATE INDEX runs_by_thread ON runs (thread, created) WHERE thread IS NOT NULL",

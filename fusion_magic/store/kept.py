@@ -48,6 +48,7 @@ class RunLine(NamedTuple):  # ten thousand are made at a time
         cost: US dollars; None if no call is priced.
         cost_is_partial: whether a call may have cost something that `cost` does not hold.
         saved: US dollars that its reused calls had cost.
+        parent: the run that it was made from.
     """
 
     id: str
@@ -60,6 +61,7 @@ class RunLine(NamedTuple):  # ten thousand are made at a time
     cost_is_partial: bool
     saved: float
     thread: str | None
+    parent: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from .writer import Statement
 
 LINE = 200  # characters of a prompt that a list shows
 SEARCHED = 20_000  # characters of a prompt that a search reads
-_RUN = """INSERT OR IGNORE INTO runs (id, created, panel, notebook, preset, thread, line, prompt, partial, saved)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, true, 0.0)"""
+_RUN = """INSERT OR IGNORE INTO runs (id, created, parent, panel, notebook, preset, thread, line, prompt, partial, saved)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, true, 0.0)"""
 _OUTCOME = "UPDATE runs SET status = ?, cost = ?, partial = ?, saved = ? WHERE id = ?"
 _EVENT = "INSERT INTO events (run, body) VALUES (?, ?)"
 
@@ -56,7 +56,7 @@ def ended(result: FusionResult, place: Place) -> list[Statement]:
 def _row(run: RunStarted | FusionResult, place: Place, thread: str | None) -> tuple[object, ...]:
     line = next((line.strip() for line in run.prompt.splitlines() if line.strip()), "")
     named = (_panel(run.settings), place.notebook, place.preset, thread, line[:LINE], run.prompt[:SEARCHED])
-    return (run.id, run.created.timestamp(), *(text and clean(text) for text in named))
+    return (run.id, run.created.timestamp(), run.parent, *(text and clean(text) for text in named))
 
 
 def _panel(settings: Mapping[str, Any]) -> str:
@@ -111,7 +111,7 @@ def history(db: sqlite3.Connection, word: str, limit: int) -> list[RunLine]:
     wanted = clean(word).casefold()
     db.create_function("has", -1, lambda *texts: any(wanted in text.casefold() for text in texts if text))
     where = "WHERE has(id, panel, notebook, thread, prompt)" if wanted else ""
-    sql = f"""SELECT id, created, line, status, panel, notebook, partial, saved, thread,
+    sql = f"""SELECT id, created, line, status, panel, notebook, partial, saved, thread, parent,
         CASE WHEN status IS NULL THEN (SELECT sum(cost) FROM spend WHERE run = id) ELSE cost END
         FROM runs {where} ORDER BY created DESC, rowid DESC LIMIT ?"""
     return [_line(*row) for row in db.execute(sql, (limit,))]
@@ -119,10 +119,10 @@ def history(db: sqlite3.Connection, word: str, limit: int) -> list[RunLine]:
 
 def _line(
     id: str, created: float, line: str, status: Any, panel: str, notebook: str, partial: int, saved: float,
-    thread: str | None, cost: float | None,
+    thread: str | None, parent: str | None, cost: float | None,
 ) -> RunLine:  # fmt: skip
     when = datetime.fromtimestamp(created, UTC)
-    return RunLine(id, when, line, status or "unfinished", panel, notebook, cost, bool(partial), saved, thread)
+    return RunLine(id, when, line, status or "unfinished", panel, notebook, cost, bool(partial), saved, thread, parent)
 
 
 def turns(db: sqlite3.Connection, thread: str) -> list[tuple[str, str, str]]:

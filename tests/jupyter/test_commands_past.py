@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fusion_magic import FusionResult, fuse, scripted
+from fusion_magic import FusionResult, Line, fuse, scripted
+from fusion_magic.api import Running, request_for
 from fusion_magic.folders import data_dir
+from fusion_magic.store import Place, open_store
 
 from .conftest import Cells, Ran
 from .flag_cases import ANALYSIS, ANSWERS
@@ -145,6 +149,34 @@ def test_resume_without_an_id_takes_the_latest_that_is_not_finished(cell: Cells)
 
     assert ran.value.parent == broken.id
     assert "were kept" not in ran.text
+
+
+def test_resume_without_an_id_passes_over_what_was_resumed_and_what_goes_on(cell: Cells) -> None:
+    broken = without_answer()
+    with scripted(ANSWERS):
+        open_store().end(cell(f"%fusion resume {broken.id} --quiet").value, Place())
+    with scripted({**ANSWERS, "*": Line("Paris.", first_token=600)}):
+        going_on = Running(request_for("What?", models=["a/one"]))
+        until(lambda: going_on.state.started is not None)
+        begin(going_on)
+
+        ran = cell("%fusion resume")
+
+        going_on.stop()
+    assert "no unfinished run" in ran.text
+
+
+def begin(running: Running) -> None:
+    """The store has it as a run that began, as it would have without a script."""
+    assert running.state.started
+    open_store().begin(running.state.started, Place(), None)
+    settled()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def test_a_run_that_is_finished_is_not_resumed(cell: Cells) -> None:

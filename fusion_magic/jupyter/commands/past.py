@@ -43,8 +43,14 @@ def last(words: list[str], shell: InteractiveShell) -> FusionResult:
 
 
 def _latest(shell: InteractiveShell, *, unfinished: bool = False) -> RunLine:
-    """The newest run of this notebook, or where there is none, of any."""
-    lines = [line for line in opened().history(limit=SHOWN) if not (unfinished and line.status == "ok")]
+    """The newest run of this notebook, or where there is none, of any.
+
+    Of the unfinished ones neither those that were resumed, nor those that go on in this process.
+    """
+    lines = opened().history(limit=SHOWN)
+    if unfinished:
+        taken = {line.parent for line in lines if line.status == "ok"} | api.going_on()
+        lines = [line for line in lines if line.status != "ok" and line.id not in taken]
     if not lines:
         kind = "unfinished run" if unfinished else "run"
         raise UsageError(f"no {kind} is kept in the store; `%fusion history` lists what is")
