@@ -17,7 +17,8 @@ from .writer import Statement
 
 LINE = 200  # characters of a prompt that a list shows
 SEARCHED = 20_000  # characters of a prompt that a search reads
-_RUN = """INSERT OR IGNORE INTO runs (id, created, parent, panel, notebook, preset, thread, line, prompt, partial, saved)
+_RUN = """INSERT OR IGNORE INTO runs
+    (id, created, parent, panel, notebook, preset, thread, line, prompt, partial, saved)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, true, 0.0)"""
 _OUTCOME = "UPDATE runs SET status = ?, cost = ?, partial = ?, saved = ? WHERE id = ?"
 _EVENT = "INSERT INTO events (run, body) VALUES (?, ?)"
