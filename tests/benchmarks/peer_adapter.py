@@ -15,7 +15,7 @@ def build(cfg):
         try:
             models, judge, writer = [model + at for model in cfg.panel], cfg.judge + at, cfg.synth + at
             patience = {"first_token_timeout": cfg.timeout, "gap_timeout": cfg.timeout}
-            r = await fuse_async(prompt, models=models, judge=judge, synthesizer=writer, **patience)
+            r = await fuse_async(prompt, models=models, judge=judge, synthesizer=writer, reuse="never", **patience)
         except PanelFailed as exc:
             r = exc.result
         answers = {response.model.removesuffix(at): response.content for response in r.responses}

@@ -65,7 +65,8 @@ def critical_path(calls: list[dict[str, Any]]) -> float:
 async def ours(base_url: str, seats: int) -> object:
     at = f"@{base_url}"
     models = [f"seat{number}{at}" for number in range(seats)]
-    return await fuse_async(QUESTION, models=models, judge=f"judge{at}", synthesizer=f"writer{at}")
+    # Asked anew each time, but kept in the store, as a user's run is.
+    return await fuse_async(QUESTION, models=models, judge=f"judge{at}", synthesizer=f"writer{at}", fresh="all")
 
 
 class ByHand:
