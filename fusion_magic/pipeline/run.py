@@ -123,6 +123,8 @@ def _checked(result: FusionResult) -> FusionResult:
 
 
 def _memory(request: FusionRequest, plan: Plan, store: Store | None) -> Memory:
+    if plan.settings.reuse == "only" and plan.settings.fresh:
+        raise SettingsError("--reuse only asks nobody and --fresh asks anew; leave one of them out.")
     if store is None:
         if plan.settings.reuse == "only":
             raise SettingsError("--reuse only answers from the store, and there is none: it is turned off.")

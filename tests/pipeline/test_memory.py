@@ -195,6 +195,13 @@ def test_only_answers_without_a_server_and_fails_rather_than_ask(server: Server)
     assert len(chats(server)) == 3
 
 
+def test_only_and_fresh_contradict_each_other(server: Server):
+    with pytest.raises(SettingsError, match="--fresh"):
+        fuse("Why?", **panel(server, "a"), reuse="only", fresh="judge")
+
+    assert chats(server) == []
+
+
 def test_only_needs_the_store():
     with pytest.raises(SettingsError, match="--reuse only"):
         fuse("Why?", models=["a@http://127.0.0.1:9/v1"], reuse="only", store=False)
