@@ -12,6 +12,8 @@ import fusion_magic
 from pipeline.asking import judged, panel
 from servers.openrouter import Reply, Server
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def server() -> Iterator[Server]:

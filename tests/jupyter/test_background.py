@@ -14,6 +14,8 @@ from servers.openrouter import Fault, Reply, Request, Server, analysis_json
 
 from .kernels import SECONDS, Kernel, start, stop
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("ipykernel")
 
 CELL = "%%fusion -m {a} -m {b} --judge {judge} --synthesizer {writer} --background --into job\nWhat?"

@@ -11,7 +11,10 @@ import IPython
 import pytest
 
 pexpect = pytest.importorskip("pexpect")
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals"),
+]
 
 PROMPT = r"\r\nIn \[\d+\]: "
 OUT = re.compile(r"^Out\[\d+\]:")

@@ -13,6 +13,8 @@ from fusion_magic.jupyter.markup import code_css, escape, plain, safe_markdown, 
 
 from .hostile import HOSTILE
 
+pytestmark = pytest.mark.thorough
+
 TAGS = {*"h1 h2 h3 h4 h5 h6 p br hr blockquote ul ol li".split()}  # noqa: SIM905
 TAGS |= {*"a code del em pre s span strong table thead tbody tr th td".split()}  # noqa: SIM905
 CLASSES = re.compile(r"fm-[a-z0-9-]+|mathjax_process")

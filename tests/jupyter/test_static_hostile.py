@@ -28,6 +28,8 @@ from .hostile import HOSTILE
 from .pages import UNSEEN
 from .samples import call, page, rendered, response, result
 
+pytestmark = pytest.mark.thorough
+
 SEATS: tuple[tuple[Stage, str], ...] = (("panel", "A"), ("panel", "B"), ("judge", ""))
 
 

@@ -18,6 +18,8 @@ from fusion_magic.jupyter.static import bundle
 from fusion_magic.pipeline.tool_loop import KEPT
 from fusion_magic.results import Analysis, Call, FusionResult, Response, Source, ToolUse, Usage
 
+pytestmark = pytest.mark.thorough
+
 LENGTH = 25_000  # characters of each answer
 SEATS = "ABCDEFGH"
 ADDRESS = re.compile(r"https?://[^\s)>\]]+")

@@ -17,6 +17,8 @@ from fusion_magic.store import open_store
 from pipeline.asking import chats, judged
 from servers.openrouter import Broken, Fault, Reply, Request, Server, refuses
 
+pytestmark = pytest.mark.thorough
+
 RUNS = 50
 MODELS = ("google/gemini-3-flash-preview", "deepseek/deepseek-v4-pro", "anthropic/claude-opus-4.8")
 JUDGE, WRITER = "openai/gpt-5.5", "moonshotai/kimi-k2.6"

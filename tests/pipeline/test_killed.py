@@ -31,7 +31,10 @@ LENGTH = 1.2  # seconds that a run takes at least; kills are spread over them
 SECONDS = 60.0
 CALLED = Reply("", tool_calls=[("call_1", "look", '{"city": "Paris"}')])
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are not there on Windows")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="kill -9 and fork are not there on Windows"),
+]
 
 
 @dataclass

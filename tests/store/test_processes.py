@@ -11,6 +11,8 @@ import pytest
 from fusion_magic.store import Store
 from store.keeping import alter
 
+pytestmark = pytest.mark.thorough
+
 if sys.platform == "win32":
     pytest.skip("these processes fork and kill each other as Windows can't", allow_module_level=True)
 

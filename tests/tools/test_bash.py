@@ -22,7 +22,10 @@ from fusion_magic.errors import SettingsError, ToolError
 from fusion_magic.tools import bash
 from fusion_magic.tools.sandboxes import Bubblewrap, Container, Sandbox, Sandlock, find_sandbox, refusal
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes that run without a daemon are Linux's")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(sys.platform != "linux", reason="the sandboxes that run without a daemon are Linux's"),
+]
 with contextlib.suppress(ImportError):
     import sandlock  # noqa: F401  # here, since an ordinary user may not read where it is installed
 NOBODY = 64_999

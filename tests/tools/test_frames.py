@@ -21,6 +21,8 @@ from fusion_magic.errors import SettingsError, ToolError
 from fusion_magic.tools import Tool, sql, sql_child
 from fusion_magic.tools.frames import Snapshot, frame_tools
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("duckdb", reason="DuckDB is not installed")
 SALES = pd.DataFrame({
     "city": ["Bern", "Bonn", None, "Bern"],

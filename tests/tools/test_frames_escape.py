@@ -15,6 +15,8 @@ import pytest
 from fusion_magic.errors import ToolError
 from fusion_magic.tools import frames, sql, sql_child
 
+pytestmark = pytest.mark.thorough
+
 duckdb = pytest.importorskip("duckdb", reason="DuckDB is not installed")
 SECRET = "top-secret-content"
 

@@ -20,6 +20,8 @@ from fusion_magic.settings import checked
 from fusion_magic.tools import MAX_OUTPUT, Output, Tool
 from fusion_magic.tools.mcp import MAX_PAGES, McpServer, mcp_tools
 
+pytestmark = pytest.mark.thorough
+
 if importlib.util.find_spec("mcp") is None:
     pytest.skip("the mcp package is not installed", allow_module_level=True)
 

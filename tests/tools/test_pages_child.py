@@ -21,6 +21,8 @@ from fusion_magic.tools.pages import Page, read_apart, read_page
 from fusion_magic.tools.processes import children, descendants
 from servers.hostile_pages import article, text_pdf
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("trafilatura")
 pytest.importorskip("pypdf")
 

@@ -19,6 +19,8 @@ from fusion_magic.tools.web_fetch import PART, fetch_tool
 from servers.hostile_pages import SMUGGLED, article, every
 from servers.pages import Reply, Site, redirect
 
+pytestmark = pytest.mark.thorough
+
 pytest.importorskip("trafilatura")
 pytest.importorskip("pypdf")
 
