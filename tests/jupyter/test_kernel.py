@@ -58,7 +58,8 @@ def test_a_cell_shows_the_plan_then_puts_the_answer_in_its_place(kernel: Kernel)
     ran = kernel.run(CELL)
 
     shown = {m["content"]["transient"]["display_id"] for m in ran.messages if "display_data" in m["msg_type"]}
-    plan = next(content for content in ran.of("comm_msg") if "cards" in content["data"].get("content", ()))
+    # On a busy machine an empty picture comes first.
+    plan = next(content for content in ran.of("comm_msg") if content["data"].get("content", {}).get("cards"))
     cards = plan["data"]["content"]["cards"]
     assert ran.reply["status"] == "ok"
     assert len(ran.of("display_data")) == 1
