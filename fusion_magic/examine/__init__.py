@@ -1,0 +1,1 @@
+"""Results as data: frames, plots, agreement, claims and audits of finished runs."""

@@ -1,0 +1,220 @@
+"""The claims ledger: who of the panel says each sentence of the answer, who says otherwise, and what was left out.
+
+No model is asked. A seat supports a sentence if a passage of its response has the sentence's figures, its names and
+most of its telling words, and neither denies nor exchanges them. What that can't see is said at `ledger`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..results import Analysis, FusionResult
+from .matching import Finding, Matcher, Why
+from .sentences import Form, Span, sentences
+from .words import Reading
+
+LEAST = 3  # content words and figures that a part of a sentence must have to be looked up alone
+ABSENT = 0.40  # a sentence of which no passage has more than this share is in no response
+REACHED = 0.50  # share of a finding's words in a sentence of the answer with which it has reached the answer
+
+# several: by two seats or more · one: by one · partly: a part of it is in no response, or not surely · added: in no
+# response · unclear: something near it, too far to tell · no claim: headings, code, questions, lines that lead in
+Origin = Literal["several", "one", "partly", "added", "unclear", "no claim"]
+
+_SPLIT = re.compile(
+    r";\s+|\s\|\s|\s*—\s*|\s–\s|\s+(?:while|whereas)\s+"
+    r"|,\s+(?:and|but|while|whereas|although|though|und|aber|während|et|mais)\s+"
+)
+_AND = re.compile(r",?\s+(?:and|und|et)\s+")
+_LABEL = re.compile(r"(?:\*\*.+\*\*|__.+__)[.:]?")
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A place in a response, `response.content[start:end]`; `score`: its share of the sentence's weight, 0 to 1.
+
+    `why` is set where it contradicts: another figure, the opposite, or things that changed places.
+    """
+
+    label: str
+    start: int
+    end: int
+    score: float
+    why: Why | Literal[""] = ""
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A figure of a sentence, as written, and the seats that state it about the same thing."""
+
+    text: str
+    seats: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence of the answer, `result.answer[start:end]`, and where it comes from."""
+
+    text: str
+    start: int
+    end: int
+    form: Form
+    origin: Origin
+    supported_by: tuple[Passage, ...] = ()
+    contradicted_by: tuple[Passage, ...] = ()
+    missing: tuple[str, ...] = ()  # its figures and names that no response has; names as stems, in lower case
+    figures: tuple[Stated, ...] = ()
+
+    @property
+    def seats(self) -> tuple[str, ...]:
+        """The letters of the seats that support it."""
+        return tuple(sorted(passage.label for passage in self.supported_by))
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A finding of the analysis that the answer does not have; `number` is its place in the analysis' field.
+
+    `labels` are the seats whose insight or stance is missing; a contradiction of which one side is told is lost too.
+    """
+
+    field: Literal["unique_insights", "contradictions"]
+    number: int
+    labels: tuple[str, ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Every sentence of the answer in its order, and the findings of the analysis that never reached it."""
+
+    sentences: tuple[Sentence, ...] = ()
+    lost: tuple[Lost, ...] = ()
+    counts: dict[Origin, int] = field(default_factory=dict[Origin, int])
+
+    @property
+    def added(self) -> tuple[Sentence, ...]:
+        """The sentences that are in no response: the synthesizer added them."""
+        return tuple(sentence for sentence in self.sentences if sentence.origin == "added")
+
+
+def ledger(result: FusionResult) -> Ledger:
+    """Trace each sentence of the answer to the responses; without an answer the ledger is empty.
+
+    It reads words, not meaning. A paraphrase in other words is "unclear" or "added"; a word exchanged for another that
+    no table holds ("posted", "arrives") passes as support; a figure computed from others is in no response. Precision
+    and recall on a labelled set are printed by tests/examine/test_claims.py.
+    """
+    answer = result.answer or ""
+    matcher = Matcher({response.label: response.content for response in result.responses}, answer)
+    found = tuple(_traced(span, matcher) for span in sentences(answer))
+    lost = tuple(_lost(result.analysis, answer)) if result.analysis and answer else ()
+    return Ledger(found, lost, dict(Counter(sentence.origin for sentence in found)))
+
+
+def _traced(span: Span, matcher: Matcher) -> Sentence:
+    reading = matcher.read(span.text)
+    place = (span.text, span.start, span.end, span.form)
+    if _claims_nothing(span, reading):
+        return Sentence(*place, "no claim")
+    stated = tuple(
+        Stated(figure.text, matcher.stating(figure, reading)) for figure in reading.figures if figure.counted
+    )
+    whole = matcher.find(span.text, reading)
+    support, denial = _passages([whole], "support"), _passages([whole], "contradiction")
+    if support:
+        return Sentence(*place, _by(support), support, denial, figures=stated)
+    parts = _parts(span, matcher)
+    if len(parts) > 1:
+        # Of a long sentence the parts decide: what one half denies says nothing of the other.
+        denial = tuple(passage for passage in denial if passage.why == "exchanged")
+        whole_support, support, denials = _halved(parts, matcher, {passage.label for passage in denial})
+        denial = denial or denials
+        if whole_support:
+            return Sentence(*place, _by(support), support, denial, figures=stated)
+    missing = tuple(matcher.nowhere(reading))
+    nearest = max((finding.nearest for finding in whole.values()), default=0.0)
+    added = missing or denial or nearest < ABSENT
+    origin: Origin = "partly" if support else "added" if added else "unclear"
+    return Sentence(*place, origin, support, denial, missing, stated)
+
+
+def _claims_nothing(span: Span, reading: Reading) -> bool:
+    if span.form in ("heading", "code") or reading.substance < 2:
+        return True
+    if reading.substance < LEAST and _LABEL.fullmatch(span.text):
+        return True
+    return span.text.rstrip('*_"” ').endswith(("?", ":")) and not reading.figures
+
+
+def _by(support: tuple[Passage, ...]) -> Origin:
+    return "several" if len(support) > 1 else "one"
+
+
+def _halved(
+    parts: list[str], matcher: Matcher, against: set[str]
+) -> tuple[bool, tuple[Passage, ...], tuple[Passage, ...]]:
+    """Whether each part has a seat of its own; the passages that support parts; those that contradict one.
+
+    Seats in `against` contradict the whole and support nothing of it.
+    """
+    read = [(part, matcher.read(part)) for part in parts]
+    found = [matcher.find(part, reading) for part, reading in read if reading.substance >= LEAST]
+    supports = [[p for p in _passages([each], "support") if p.label not in against] for each in found]
+    together = {passage.label: passage for support in supports for passage in support}
+    denials = {p.label: p for p in _passages(found, "contradiction") if p.label not in together}
+    return bool(found) and all(supports), tuple(together.values()), tuple(denials.values())
+
+
+def _parts(span: Span, matcher: Matcher) -> list[str]:
+    """What a sentence says one by one: its clauses, or a row's cells each with the row's head."""
+    if span.form == "row":
+        head, *cells = [cell.strip() for cell in span.text.strip().strip("|").split("|")]
+        return [f"{head}: {cell}" for cell in cells if cell]
+    clauses = [part for part in _SPLIT.split(span.text) if part.strip()]
+    return [half for clause in clauses for half in _around_and(clause, matcher)]
+
+
+def _around_and(clause: str, matcher: Matcher) -> list[str]:
+    """Both sides of an "and" where each has a figure and words of its own: not "36 and 29 solar masses"."""
+    for match in _AND.finditer(clause):
+        left, right = clause[: match.start()], clause[match.end() :]
+        if not re.match(r"\W*\d", right) and matcher.read(left).figures and matcher.read(right).figures:
+            return [left, right]
+    return [clause]
+
+
+def _passages(findings: Iterable[dict[str, Finding]], side: Literal["support", "contradiction"]) -> tuple[Passage, ...]:
+    found = (
+        (label, each.support if side == "support" else each.contradiction)
+        for f in findings
+        for label, each in f.items()
+    )
+    return tuple(Passage(label, place.start, place.end, place.score, place.why) for label, place in found if place)
+
+
+def _lost(analysis: Analysis, answer: str) -> Iterable[Lost]:
+    """Insights, and contradictions of which not both sides are told, that no sentence of the answer comes near."""
+    told = [stance.stance for topic in analysis.contradictions for stance in topic.stances]
+    matcher = Matcher({"": answer}, "\n\n".join([*(each.insight for each in analysis.unique_insights), *told]))
+    for number, insight in enumerate(analysis.unique_insights):
+        if not _reached(insight.insight, matcher):
+            yield Lost("unique_insights", number, (insight.label,), insight.insight)
+    for number, topic in enumerate(analysis.contradictions):
+        silent = [stance.label for stance in topic.stances if not _reached(f"{stance.stance}", matcher)]
+        if silent and len(topic.stances) - len(silent) < 2:
+            yield Lost("contradictions", number, tuple(dict.fromkeys(silent)), topic.topic)
+
+
+def _reached(finding: str, matcher: Matcher) -> bool:
+    """Whether a sentence of the answer says a finding or, in the judge's other words, most of it with its figures."""
+    for span in sentences(finding):
+        reading = matcher.read(span.text)
+        found = matcher.find(span.text, reading)[""]
+        if found.support or (found.nearest >= REACHED and not found.contradiction and not matcher.nowhere(reading)):
+            return True
+    return False

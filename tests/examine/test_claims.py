@@ -1,0 +1,158 @@
+"""The claims ledger on a labelled set of our own: precision and recall are printed (`pytest -s`), precision is held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fusion_magic.examine.claims import Ledger, ledger
+from fusion_magic.results import Analysis, Contradiction, FusionResult, Response, Stance, UniqueInsight
+
+LABELLED = Path(__file__).with_name("claims.jsonl")
+PARTS = ("dev", "heldout")
+PRECISION = 0.9
+RECALL = 0.6
+
+
+def traced(answer: str, analysis: Analysis | None = None, **responses: str) -> tuple[FusionResult, Ledger]:
+    result = FusionResult(
+        id="run",
+        created=datetime.now(UTC),
+        prompt="p",
+        settings={},
+        answer=answer,
+        analysis=analysis,
+        responses=tuple(Response(label=label, model="m", content=text) for label, text in responses.items()),
+    )
+    return result, ledger(result)
+
+
+def labelled(part: str) -> Iterator[tuple[Any, Any]]:
+    """Each traced sentence of a part of the set with its label."""
+    for line in LABELLED.read_text(encoding="utf-8").splitlines():
+        case = json.loads(line)
+        if case["part"] == part:
+            _, found = traced("\n\n".join(each["text"] for each in case["sentences"]), **case["responses"])
+            yield from zip(found.sentences, case["sentences"], strict=True)
+
+
+def share(right: int, of: int) -> float:
+    return right / of if of else 1.0
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_support_and_additions_are_told_with_precision(part: str) -> None:
+    pairs = list(labelled(part))
+
+    said = [({p.label for p in s.supported_by}, set(label["supported_by"])) for s, label in pairs]
+    added = [(s.origin == "added", label["added"]) for s, label in pairs]
+    denied = [({p.label for p in s.contradicted_by}, set(label["contradicted_by"])) for s, label in pairs]
+
+    right, told, true = (sum(map(len, sets)) for sets in zip(*((a & b, a, b) for a, b in said), strict=True))
+    both = sum(a and b for a, b in added)
+    precision = {"supported": share(right, told), "added": share(both, sum(a for a, _ in added))}
+    recall = {"supported": share(right, true), "added": share(both, sum(b for _, b in added))}
+    d_right, d_told, d_true = (sum(map(len, sets)) for sets in zip(*((a & b, a, b) for a, b in denied), strict=True))
+    for name in precision:
+        print(f"{part}, {len(pairs)} sentences, {name}: precision {precision[name]:.3f}, recall {recall[name]:.3f}")
+    print(f"{part}, contradicted: precision {share(d_right, d_told):.3f}, recall {share(d_right, d_true):.3f}")
+    assert min(precision.values()) >= PRECISION
+    assert min(recall.values()) >= RECALL
+
+
+def test_the_labelled_set_is_large_and_a_third_of_it_is_held_out() -> None:
+    cases = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()]
+
+    sizes = {part: sum(len(case["sentences"]) for case in cases if case["part"] == part) for part in PARTS}
+    assert sum(sizes.values()) >= 220
+    assert sizes["heldout"] >= 0.29 * sum(sizes.values())
+
+
+def test_places_are_those_of_the_answer_and_of_the_responses() -> None:
+    answer = (
+        "# Title\n\nThe **yield** was 4.25 % on Friday.\nGold rose.\n\n- Oil fell, e.g. Brent to $70. It stayed there."
+    )
+    result, found = traced(answer, A="Before.\n\nThe yield was 4.25 percent on Friday. Brent oil fell to $70.")
+
+    assert all(answer[s.start : s.end] == s.text for s in found.sentences)
+    (passage,) = found.sentences[1].supported_by
+    assert result.responses[0].content[passage.start : passage.end] == "The yield was 4.25 percent on Friday."
+
+
+def test_a_changed_figure_is_added_and_contradicted() -> None:
+    _, found = traced("The trial had 34,548 participants.", A="The trial had 43,548 participants in Brazil.")
+
+    (sentence,) = found.sentences
+    assert (sentence.origin, sentence.missing) == ("added", ("34,548",))
+    assert [(p.label, p.why) for p in sentence.contradicted_by] == [("A", "figure")]
+
+
+def test_figures_are_attributed_to_the_seats_that_state_them() -> None:
+    _, found = traced(
+        "Cell prices fell to $53 per kWh in China, and LFP cells last 5,000 cycles.",
+        A="Cell prices in China fell to $53 per kWh.",
+        B="LFP cells last 5,000 cycles. A house costs $53 a night.",
+    )
+
+    (sentence,) = found.sentences
+    assert {stated.text: stated.seats for stated in sentence.figures} == {"$53": ("A",), "5,000": ("B",)}
+    assert (sentence.origin, sentence.seats) == ("several", ("A", "B"))
+
+
+def test_a_sentence_of_which_half_is_said_is_partly_supported() -> None:
+    _, found = traced(
+        "The bridge was opened in 1932 by the premier, and dolphins visited the harbour during regattas.",
+        A="The bridge was opened by the premier in 1932.",
+    )
+
+    assert (found.sentences[0].origin, found.sentences[0].seats) == ("partly", ("A",))
+
+
+def test_headings_code_and_lead_ins_claim_nothing() -> None:
+    _, found = traced("## What the panel found\n\nIn short:\n\n```\nx = 41\n```\n\nWhat next?", A="Nothing of this.")
+
+    assert {s.origin for s in found.sentences} == {"no claim"}
+
+
+def test_a_row_of_a_table_is_traced_as_one_sentence() -> None:
+    _, found = traced(
+        "| Fund | Yield |\n|---|---|\n| Alpha | 4.2 % |\n| Beta | 9.9 % |", A="Alpha yields 4.2 %; Beta 5.1 %."
+    )
+
+    assert [(s.form, s.origin) for s in found.sentences] == [("heading", "no claim"), ("row", "one"), ("row", "added")]
+
+
+def test_findings_that_never_reached_the_answer_are_listed() -> None:
+    analysis = Analysis(
+        unique_insights=(
+            UniqueInsight(label="A", model="m", insight="Vitamin B12 should be checked after several years."),
+            UniqueInsight(label="B", model="m", insight="Statins do not cause dementia."),
+        ),
+        contradictions=(
+            Contradiction(
+                topic="Maximum fine",
+                stances=(
+                    Stance(label="A", model="m", stance="The maximum fine is €10 million."),
+                    Stance(label="B", model="m", stance="The maximum fine is €20 million."),
+                ),
+            ),
+        ),
+    )
+    answer = "Vitamin B12 should be checked after several years of use. The maximum fine is €20 million."
+
+    _, found = traced(answer, analysis, A="x", B="y")
+
+    assert [(lost.field, lost.number, lost.labels) for lost in found.lost] == [
+        ("unique_insights", 1, ("B",)),
+        ("contradictions", 0, ("A",)),
+    ]
+
+
+def test_without_an_answer_or_responses_the_ledger_has_nothing_to_say() -> None:
+    assert traced("", A="Something.")[1].sentences == ()
+    assert traced("Water boils at 100 °C at sea level.")[1].sentences[0].origin == "added"
