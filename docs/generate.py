@@ -1,4 +1,4 @@
-"""Writes reference.md from the code: flags, settings, panels, result fields, errors. `python docs/generate.py`.
+"""Writes reference.md, and the table of strategies.md, from the code. `python docs/generate.py`.
 
 A test compares the file with what this prints, so it can't fall behind.
 """
@@ -14,12 +14,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from fusion_magic import errors, results
+from fusion_magic import errors, results, votes
 from fusion_magic.jupyter import commands, flags
+from fusion_magic.pipeline.strategies import STRATEGIES
 from fusion_magic.presets import FREE_MEMBER, UserFile, panels
 from fusion_magic.settings import Endpoint, Panel, Panelist, Settings
 
 TARGET = Path(__file__).with_name("reference.md")
+STRATEGIES_PAGE = Path(__file__).with_name("strategies.md")
+BEGINS, ENDS = "<!-- made by generate.py -->", "<!-- end -->"
 RESULTS = (
     results.FusionResult,
     results.Response,
@@ -30,6 +33,10 @@ RESULTS = (
     results.PartialCoverage,
     results.UniqueInsight,
     results.Source,
+    votes.Vote,
+    votes.Ballot,
+    votes.Change,
+    votes.Decision,
     results.Call,
     results.Usage,
 )
@@ -61,6 +68,26 @@ def reference() -> str:
         "## Environment\n\n" + _table(("variable", "what it holds"), ((f"`{k}`", v) for k, v in ENVIRONMENT.items())),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def strategies_table() -> str:
+    """The table of docs/strategies.md: what each does, what it costs, and what is known of it."""
+    rows = (
+        (
+            f"`{made.name}`",
+            made.does,
+            made.cost,
+            "<br>".join(f"{e.speaks}: {e.finding} ({e.source})" for e in made.evidence),
+        )
+        for made in STRATEGIES.values()
+    )
+    return _table(("strategy", "what it does", "what it costs", "for and against"), rows)
+
+
+def strategies(page: str) -> str:
+    """The page with its table as the code has it."""
+    before, _, rest = page.partition(BEGINS)
+    return f"{before}{BEGINS}\n{strategies_table()}\n{ENDS}{rest.partition(ENDS)[2]}"
 
 
 def _flags() -> Iterator[tuple[str, str]]:
@@ -138,3 +165,4 @@ def _row(cells: Iterable[str]) -> str:
 
 if __name__ == "__main__":
     TARGET.write_text(reference(), encoding="utf-8")
+    STRATEGIES_PAGE.write_text(strategies(STRATEGIES_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -18,7 +18,11 @@ from .settings import Panel, Panelist, Settings
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
+    from .agent_tool import fusion_tool
+    from .batch import map, map_async, map_background
+    from .examine.compare import compare
     from .jupyter.picker import pick_panel
+    from .jupyter.teach import teach
     from .tools.corpus import Corpus
     from .tools.functions import tool
     from .verbs import load
@@ -33,21 +37,38 @@ __all__ = [
     "PanelFailed",
     "Panelist",
     "Settings",
+    "compare",
     "estimate",
     "fold",
     "from_notebook",
     "fuse",
     "fuse_async",
+    "fusion_tool",
     "last",
     "load",
+    "map",
+    "map_async",
+    "map_background",
     "pick_panel",
     "save_panel",
     "scripted",
     "stream",
+    "teach",
     "tool",
 ]
 # Imported when they are asked for: widgets and SQLite cost more than all the rest.
-LATER = {"Corpus": ".tools.corpus", "load": ".verbs", "pick_panel": ".jupyter.picker", "tool": ".tools.functions"}
+LATER = {
+    "map": ".batch",
+    "map_async": ".batch",
+    "map_background": ".batch",
+    "Corpus": ".tools.corpus",
+    "compare": ".examine.compare",
+    "fusion_tool": ".agent_tool",
+    "load": ".verbs",
+    "pick_panel": ".jupyter.picker",
+    "teach": ".jupyter.teach",
+    "tool": ".tools.functions",
+}
 
 
 def __getattr__(name: str) -> Any:

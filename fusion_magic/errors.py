@@ -87,6 +87,11 @@ class CallError(FusionError):
         self.retry_after = retry_after
         self.text = text
 
+    @property
+    def slows_down(self) -> bool:
+        """Whether the server wants to be asked less often: 429, 529, or a 503 that says when to come back."""
+        return self.status_code in (429, 529) or (self.status_code == 503 and self.retry_after is not None)
+
 
 class EndpointUnreachable(CallError):
     """No connection to the endpoint, or it broke before an answer began."""

@@ -18,13 +18,17 @@ from .results import (
     Status,
     ToolUse,
 )
+from .votes import Ballot, Change, Counted, Decision, Vote
 
 QUOTES = 10  # passages kept of one page
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedCall:
-    """A call that the run will or may make. Prices are US dollars per token, None if unknown."""
+    """A call that the run will or may make. Prices are US dollars per token, None if unknown.
+
+    `maybe` is one that depends on what others answer; a fallback depends on a failure.
+    """
 
     stage: Stage
     label: str
@@ -32,6 +36,8 @@ class PlannedCall:
     prompt_price: float | None
     completion_price: float | None
     fallback: bool = False
+    round: int = 1
+    maybe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +112,7 @@ class ToolEnded:
 
 @dataclass(frozen=True, slots=True)
 class SeatAnswered:
-    """A panelist answered."""
+    """A panelist answered; in a later round again."""
 
     response: Response
 
@@ -123,6 +129,13 @@ class AnalysisReady:
     """The judge compared the responses."""
 
     analysis: Analysis
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A vote, a ballot, a change of mind, or a decision about the panel."""
+
+    what: Counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,7 @@ Event = (
     | SeatAnswered
     | SeatFailed
     | AnalysisReady
+    | Told
     | AnswerReady
     | Notice
     | Warned
@@ -188,6 +202,8 @@ class Fold:
     drafts: dict[tuple[Stage, str], str] = field(default_factory=dict[tuple[Stage, str], str])
     models: dict[str, str] = field(default_factory=dict[str, str])
     responses: dict[str, Response] = field(default_factory=dict[str, Response])
+    earlier: list[Response] = field(default_factory=list[Response])
+    told: list[Counted] = field(default_factory=list[Counted])
     failed: dict[str, FailedModel] = field(default_factory=dict[str, FailedModel])
     calls: list[Call] = field(default_factory=list[Call])
     tools: list[ToolUse] = field(default_factory=list[ToolUse])
@@ -212,20 +228,21 @@ class Fold:
             case ToolEnded():
                 self.tools.append(event.use)
             case SeatAnswered():
-                self.responses[event.response.label] = event.response
+                self._answered(event.response)
             case SeatFailed():
                 self.failed[event.failed.label] = event.failed
             case AnalysisReady():
                 self.analysis = event.analysis
+            case Told():
+                self.told.append(event.what)
             case AnswerReady():
                 self.answer = event
             case Warned():
-                if event.text not in self.warnings:
-                    self.warnings.append(event.text)
+                self._warn(event.text)
             case RunStarted():
                 self.started = event
                 # A seat counts from the beginning: a run may be stopped before its call is sent.
-                seats = (call for call in event.plan if call.stage == "panel" and not call.fallback)
+                seats = (call for call in event.plan if call.stage == "panel" and not (call.fallback or call.maybe))
                 self.models = {call.label: call.model for call in seats}
             case RunEnded():
                 self.ended = event
@@ -234,6 +251,17 @@ class Fold:
             case _:
                 assert_never(event)
 
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def _answered(self, response: Response) -> None:
+        """A seat's answer takes the place of the one from the round before."""
+        last = self.responses.get(response.label)
+        if last and last.round < response.round:
+            self.earlier.append(last)
+        self.responses[response.label] = response
+
     def result(self) -> FusionResult:
         """The result as it stands. Raises ValueError before RunStarted."""
         if self.started is None:
@@ -241,6 +269,7 @@ class Fold:
         begun = self.started
         ended = self.ended or RunEnded("cancelled", 0.0, "The run was cut off.")
         responses = tuple(self.responses[label] for label in sorted(self.responses))
+        earlier = tuple(sorted(self.earlier, key=lambda response: (response.round, response.label)))
         return FusionResult(
             id=begun.id,
             parent=begun.parent,
@@ -253,9 +282,14 @@ class Fold:
             unfinished="" if self.answer else self.written("synthesis", ""),
             parsed=self.answer.parsed if self.answer else None,
             responses=responses,
+            earlier=earlier,
+            votes=tuple(what for what in self.told if isinstance(what, Vote)),
+            ballots=tuple(what for what in self.told if isinstance(what, Ballot)),
+            changes=tuple(what for what in self.told if isinstance(what, Change)),
+            decision=next((what for what in reversed(self.told) if isinstance(what, Decision)), None),
             failed_models=self._failed_models(),
             analysis=self.analysis,
-            sources=merge_sources(source for response in responses for source in response.sources),
+            sources=merge_sources(source for response in (*responses, *earlier) for source in response.sources),
             calls=tuple(self.calls),
             tools=tuple(self.tools),
             warnings=tuple(self.warnings),

@@ -23,6 +23,7 @@ JUDGE_VERSION = "judge-1"
 SYNTHESIS_VERSION = "synthesis-1"
 TURNS_VERSION = "turns-1"
 RULINGS_VERSION = "rulings-1"
+RANKING_VERSION = "ranking-1"
 
 SYSTEM = (
     "Several language models answered one question, each without seeing the others. Their responses are named by "
@@ -62,6 +63,10 @@ GOES_ON = (
 RULED = (
     "The asker has read the responses and has decided what stands between the tags called rulings. Take it as settled, "
     "also where responses say otherwise."
+)
+RANKED = (
+    "The authors of the responses have ranked each other without knowing whose they are; the mean place of each stands "
+    "between the tags called ranking, 1 for the best. It is their opinion: weigh it, and look for yourself."
 )
 WRITE = """Write the best answer to the question, from the responses and the judge's analysis. Headcount is not \
 truth: what is well supported stands, however few say it, and a minority point with evidence stays in, with its \
@@ -126,12 +131,13 @@ def fenced(tag: str, text: str, nonce: str) -> str:
     return f"<{tag} {nonce}>\n{text}\n</{tag} {nonce}>"
 
 
-def version_of(stage_version: str, turns: Sequence[Turn] = (), rulings: str = "") -> str:
+def version_of(stage_version: str, turns: Sequence[Turn] = (), rulings: str = "", ranking: str = "") -> str:
     """The version of a prompt with what was added to it: "judge-1", "synthesis-1+turns-1+rulings-1"."""
-    return "+".join([stage_version, *([TURNS_VERSION] if turns else []), *([RULINGS_VERSION] if rulings else [])])
+    added = {TURNS_VERSION: turns, RULINGS_VERSION: rulings, RANKING_VERSION: ranking}
+    return "+".join([stage_version, *(version for version, what in added.items() if what)])
 
 
-def _read(
+def read_messages(
     prompt: str,
     responses: Mapping[str, str],
     instruction: str,
@@ -183,7 +189,7 @@ def judge_messages(
     """What the judge is asked; `shape` spells out the JSON where no schema can be sent."""
     weigh = f"Weigh above all: {rubric}" if rubric else ""
     instruction = "\n".join(part for part in (COMPARE, weigh, SHAPE if shape else "") if part)
-    return _read(prompt, responses, instruction, sample, turns)
+    return read_messages(prompt, responses, instruction, sample, turns)
 
 
 def repair_messages(asked: Sequence[Mapping[str, Any]], reply: str, problem: str, shape: str) -> list[dict[str, Any]]:
@@ -201,13 +207,16 @@ def synthesis_messages(
     sample: int = 0,
     turns: Sequence[Turn] = (),
     rulings: str = "",
+    ranking: str = "",
 ) -> list[dict[str, Any]]:
-    """What the synthesizer is asked; without an analysis it reads the responses alone."""
-    judged = "" if analysis else "There is no analysis this time."
+    """What the synthesizer is asked; without an analysis it reads the responses, and a ranking of them, alone."""
+    judged = "" if analysis else RANKED if ranking else "There is no analysis this time."
     asked = f"The asker's standing instructions: {system}" if system else ""
     instruction = "\n".join(part for part in (WRITE, judged, RULED if rulings else "", asked) if part)
     compared = compact(analysis) if analysis else ""
-    return _read(prompt, responses, instruction, sample, turns, analysis=compared, rulings=rulings)
+    return read_messages(
+        prompt, responses, instruction, sample, turns, analysis=compared, rulings=rulings, ranking=ranking
+    )
 
 
 def compact(analysis: Analysis) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 PANEL_VERSION = "small-panel-1"
 JUDGE_VERSION = "small-judge-1"
 SYNTHESIS_VERSION = "small-synthesis-1"
+BALLOT_VERSION = "small-ballot-1"
 
 TURNS_LIMIT = 1_500  # characters of earlier turns that its window leaves room for
 # Limits in output tokens. A field's sentence may be cut there: `parse` expects it.
@@ -101,6 +102,12 @@ class Field:
             return []
         found = [self._read(line, labels) for line in _lines(text)]
         return [finding for finding in found if finding is not None]
+
+
+def ballot_messages(question: str, responses: Mapping[str, str]) -> list[dict[str, str]]:
+    """What a tiny model is asked to rank; a grammar leaves it nothing but an order of the letters."""
+    request = f"{_compared(question, responses)}\nWhich answer is better? Put the best one first."
+    return [{"role": "system", "content": _JUDGE_SYSTEM}, {"role": "user", "content": request}]
 
 
 def echoes_example(text: str, question: str, responses: Mapping[str, str]) -> bool:

@@ -116,7 +116,8 @@ def _told(result: FusionResult) -> Iterator[str]:
     yield f'pip install "fusion-magic=={release}"'
     yield ""
     for (stage, label), calls in _by_place(result.calls).items():
-        yield _calls(f"seat {label}" if stage == "panel" else CHAIRS[stage], calls)
+        who = f"seat {label}" if stage == "panel" else f"ballot of {label}" if label else CHAIRS[stage]
+        yield _calls(who, calls)
     for seat in result.failed_models:
         yield f"seat {seat.label}: {seat.model} did not answer: {seat.error}"
     if result.parent:

@@ -48,9 +48,8 @@ def request_for(
         KeyMissing: no panel was chosen and there is no key.
     """
     settings, material = gather((chosen, *defaults, user_file().settings), namespace or {})
-    # Halves of a character, as a broken paste leaves them, can be neither sent nor saved.
-    prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    refuse_keys(prompt, settings.system, settings.rubric, *(attached.text for attached in material.attachments))
+    prompt = sendable(prompt)
+    refuse_keys(settings.system, settings.rubric, *(attached.text for attached in material.attachments))
     named = default_panel() or without_key
     if named is None and installed() is None and not (settings.panel or settings.models):
         raise KeyMissing(
@@ -70,9 +69,26 @@ def request_for(
     )
 
 
-def refuse_keys(*texts: str | None) -> None:
-    """Raise SettingsError for a text that holds a key, as `{os.environ}` in a prompt would."""
-    for name, value in environment_keys(endpoints().values()).items():
+def sendable(prompt: str, keys: Mapping[str, str] | None = None) -> str:
+    """The prompt as it can be sent and saved. Raises SettingsError if it holds a key; see `refuse_keys`."""
+    # Halves of a character, as a broken paste leaves them.
+    prompt = prompt.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    refuse_keys(prompt, keys=keys)
+    return prompt
+
+
+def keys_now() -> dict[str, str]:
+    """The keys that the environment holds, by the name of their variable."""
+    return environment_keys(endpoints().values())
+
+
+def refuse_keys(*texts: str | None, keys: Mapping[str, str] | None = None) -> None:
+    """Raise SettingsError for a text that holds a key, as `{os.environ}` in a prompt would.
+
+    Args:
+        keys: by name, for who asks often; else they are looked up.
+    """
+    for name, value in (keys_now() if keys is None else keys).items():
         if any(value in text for text in texts if text):
             raise SettingsError(f"The text holds the key in {name}; it is not sent to anybody. Take the key out of it.")
 

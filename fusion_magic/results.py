@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingsError
-
-if TYPE_CHECKING:
-    from .recipe import Recipe
-    from .settings import Panelist
+from .votes import Ballot, Change, Decision, Vote
+from .workable import Workable
 
 SCHEMA_VERSION = 1
 RECORD = "application/vnd.fusion+json"  # the MIME type under which a notebook keeps a result
@@ -111,6 +109,7 @@ class Response(_Value):
     usage: Usage | None = Field(default=None, description="tokens, None if not reported")
     cost: float | None = Field(default=None, description="US dollars, None if not priced")
     duration: float = Field(default=0.0, description="seconds")
+    round: int = Field(default=1, description="the strategy's round it was written in; 1 unless there are more")
 
 
 class FailedModel(_Value):
@@ -173,7 +172,7 @@ class _Version(BaseModel):
     schema_version: int
 
 
-class FusionResult(_Value):
+class FusionResult(Workable, _Value):
     """Everything about one run; `answer` is the fused answer, `responses` what each panelist wrote."""
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="version of this shape")
@@ -187,9 +186,18 @@ class FusionResult(_Value):
     answer: str | None = Field(default=None, description="the synthesizer's whole answer")
     unfinished: str = Field(default="", description="what the synthesizer had written when it was stopped")
     parsed: Any = Field(default=None, exclude=True, description="the answer as the `schema` that was given")
-    responses: tuple[Response, ...] = Field(default=(), max_length=8, description="the answers, in seat order")
+    responses: tuple[Response, ...] = Field(
+        default=(), max_length=8, description="each seat's last answer, in seat order"
+    )
+    earlier: tuple[Response, ...] = Field(
+        default=(), max_length=MANY, description="what seats wrote in earlier rounds, in the order of rounds and seats"
+    )
     failed_models: tuple[FailedModel, ...] = Field(default=(), max_length=8, description="who did not answer, and why")
     analysis: Analysis | None = Field(default=None, description="the judge's five fields, or None")
+    votes: tuple[Vote, ...] = Field(default=(), max_length=8, description="short answers, where they were counted")
+    ballots: tuple[Ballot, ...] = Field(default=(), max_length=8, description="how seats ranked each other")
+    changes: tuple[Change, ...] = Field(default=(), max_length=MANY, description="who changed their mind in a debate")
+    decision: Decision | None = Field(default=None, description="whether the whole panel was asked, if that was open")
     sources: tuple[Source, ...] = Field(default=(), max_length=MANY, description="pages cited, once each")
     calls: tuple[Call, ...] = Field(default=(), max_length=MANY, description="every call, in the order they ended")
     tools: tuple[ToolUse, ...] = Field(
@@ -255,76 +263,6 @@ class FusionResult(_Value):
     # --- verbs: each makes a new result of this one, with `parent`, and prints what was kept and saved ---
     # All of them take settings by name too, as `fuse` does, and raise SettingsError for what can't be done. Functions,
     # frames, collections and attachments are not in a result: seats that need them get them again, tools=[f].
-
-    def rejudge(self, judge: str | Panelist | None = None, rubric: str | None = None, **settings: Any) -> FusionResult:
-        """Compare the same responses anew and write a new answer; only judge and synthesizer are asked.
-
-        Args:
-            judge: another model to compare them; without it the same, which then compares them afresh.
-            rubric: what the judge should weigh.
-        """
-        from . import verbs
-
-        return verbs.carried_out(verbs.rejudge(self, judge, rubric, **settings))
-
-    def resynthesize(
-        self,
-        synthesizer: str | Panelist | None = None,
-        rulings: Mapping[str, str] | str | None = None,
-        **settings: Any,
-    ) -> FusionResult:
-        """Write a new answer from the same responses and analysis; a result without an analysis is judged first.
-
-        Args:
-            synthesizer: another model to write it.
-            rulings: what you have decided where responses contradict each other: by topic, or as a text.
-        """
-        from . import verbs
-
-        return verbs.carried_out(verbs.resynthesize(self, synthesizer, rulings, **settings))
-
-    def add(self, model: str | Panelist, **settings: Any) -> FusionResult:
-        """Ask one more model; then judge and synthesizer. The others keep their answers and letters."""
-        from . import verbs
-
-        return verbs.carried_out(verbs.add(self, model, **settings))
-
-    def drop(self, seat: str, **settings: Any) -> FusionResult:
-        """Leave a seat out, by its letter; judge and synthesizer are asked again. Later seats move up a letter."""
-        from . import verbs
-
-        return verbs.carried_out(verbs.drop(self, seat, **settings))
-
-    def retry_failed(self, **settings: Any) -> FusionResult:
-        """Ask the seats again that failed or were stopped, not those that you skipped; then judge and synthesizer."""
-        from . import verbs
-
-        return verbs.carried_out(verbs.retry_failed(self, **settings))
-
-    def resume(self, **settings: Any) -> FusionResult:
-        """Go on with a run that was interrupted, cut off or stopped by a budget; what has ended is not asked again.
-
-        A budget can be raised with it: `resume(max_usd=2)`. Seats that failed stay so; `retry_failed` asks them.
-        """
-        from . import verbs
-
-        return verbs.carried_out(verbs.resume(self, **settings))
-
-    def ask(self, seat: str, question: str, **settings: Any) -> FusionResult:
-        """Go on with one panelist, who sees the prompt, its own answer and the question, and nothing of the others.
-
-        Returns:
-            A result with that seat as its only one; `answer` is what it wrote. Nobody judges it.
-        """
-        from . import verbs
-
-        return verbs.carried_out(verbs.ask(self, seat, question, **settings))
-
-    def recipe(self) -> Recipe:
-        """The magic line and a Python script that ask the same again, with models, costs, prompt versions and seeds."""
-        from .recipe import recipe
-
-        return recipe(self)
 
     def __repr__(self) -> str:
         seats = f"{len(self.responses)} of {len(self.responses) + len(self.failed_models)} seats"

@@ -11,12 +11,22 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from .errors import SettingsError
 
 LABELS = "ABCDEFGH"
 NO_ADDRESS = ("embedded", "scripted")  # of the two endpoints that are inside this process or its child
+StrategyName = Literal["fusion", "self", "vote", "moa", "debate", "rank", "scout", "guide", "auto"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 AGE = r"^\d+(\.\d+)?[smhdw]$"  # a number and s, m, h, d or w
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -186,6 +196,29 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Paths = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 WEB = ("web_search", "web_fetch")
 BUILT_IN = ("web", *WEB, "bash")
+# How a call can be made to fail; see providers/simulated.py. Only a judge is asked for JSON.
+FAILURES = ("timeout", "refused", "down", "cut", "empty", "filter", "slow")
+JUDGE_FAILURES = (*FAILURES, "badjson")
+
+
+def _simulations(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Each a place and how it fails, "B=timeout"; a letter may be small."""
+    found: dict[str, str] = {}
+    for word in words:
+        place, _, failure = (part.strip() for part in word.partition("="))
+        place = place.upper() if place.upper() in LABELS else place
+        if not place or place not in (*LABELS, "judge", "synthesizer"):
+            raise ValueError(f'"{word}" names no place; write the letter of a seat, judge or synthesizer: B=timeout')
+        ways = JUDGE_FAILURES if place == "judge" else FAILURES
+        if failure not in ways:
+            raise ValueError(f'{place} can\'t fail with "{failure}"; it can with {", ".join(ways)}')
+        if place in found:
+            raise ValueError(f"{place} can fail in one way only, and two are given")
+        found[place] = failure
+    return tuple("=".join(pair) for pair in found.items())
+
+
+Simulations = Annotated[Names, AfterValidator(_simulations)]
 
 
 class Panel(Chosen):
@@ -257,6 +290,17 @@ class Settings(Chosen):
     models: Seats | None = Field(default=None, description="models that sit on the panel instead of the named ones")
     judge: Seat | None = Field(default=None, description="model that compares the responses")
     synthesizer: Seat | None = Field(default=None, description="model that writes the answer")
+    strategy: StrategyName = Field(default="fusion", description="how the models are put together; docs/strategies.md")
+    samples: int | None = Field(default=None, ge=2, le=8, description="how often self and vote ask the same model")
+    # The cheaper form of Mixture-of-Agents has two layers, and one rebuttal is the least that is a debate.
+    rounds: int = Field(default=2, ge=1, le=5, description="layers of moa, rounds of debate")
+    weights: Literal["equal", "confidence"] = Field(
+        default="equal", description="what a vote counts: the same for all, or how sure the seat says it is"
+    )
+    threshold: float = Field(
+        default=0.6, ge=0, le=1, description="from which agreement of the two scouts on nobody else is asked"
+    )
+    must_ask: bool = Field(default=False, description="auto has to ask the panel, as far as its model can be made to")
     # OpenRouter's own default for every inner call of Fusion since August 2026; it includes reasoning.
     max_tokens: int = Field(default=16_000, gt=0, description="output tokens of a call at most, reasoning included")
     temperature: float | None = Field(default=None, ge=0, le=2, description="of the panel; the judge is always at 0")
@@ -306,6 +350,9 @@ class Settings(Chosen):
     max_usd_notebook: float | None = Field(default=None, gt=0, description="US dollars of this notebook, for ever")
     allow_unpriced: bool = Field(default=False, description="run under a limit although a model's price is unknown")
     thread: str | None = Field(default=None, min_length=1, max_length=80, description="name of a conversation to go on")
+    simulate: Simulations = Field(
+        default=(), description="who fails, and how, to see what comes of it: B=timeout,judge=badjson"
+    )
 
 
 def seconds_of(age: str) -> float:

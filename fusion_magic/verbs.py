@@ -14,6 +14,7 @@ from .errors import FusionError, SettingsError
 from .pipeline.given import Given, Turn, taken_over
 from .pipeline.material import NAMED, Material, gather
 from .pipeline.request import FusionRequest
+from .pipeline.strategies.strategy import OPTIONS
 from .prompts import TURNS_VERSION
 from .request import refuse_keys, thread_so_far
 from .results import FusionResult, dollars
@@ -21,6 +22,7 @@ from .settings import ASKED, BUILT_IN, LABELS, Panel, Settings, build_settings, 
 
 STOPPED = (None, "Cancelled.")  # errors of calls that were broken off by the run, not by who was asked
 CHANGED = " (changed)"
+SIMPLE = ("fusion", "self")  # strategies that go on from what the result has, without a store
 
 
 def load(run: str) -> FusionResult:
@@ -75,10 +77,10 @@ def rejudge(
     **settings: Any,
 ) -> FusionRequest:
     """The request behind `FusionResult.rejudge`."""
-    _check_answered(result)
+    check_answered(result)
     changes = _given(judge=judge, rubric=rubric)
-    request = _again(result, changes if changes or settings else {"fresh": "judge"}, settings, namespace)
-    return replace(request, given=taken_over(result, _letters(result)))
+    request = asked_again(result, changes if changes or settings else {"fresh": "judge"}, settings, namespace)
+    return replace(request, given=taken_over(result, letters_of(result)))
 
 
 def resynthesize(
@@ -89,14 +91,14 @@ def resynthesize(
     **settings: Any,
 ) -> FusionRequest:
     """The request behind `FusionResult.resynthesize`."""
-    _check_answered(result)
+    check_answered(result)
     ruled = rulings if isinstance(rulings, str) else "\n".join(f"{at}: {said}" for at, said in (rulings or {}).items())
     refuse_keys(ruled)
     changes = _given(synthesizer=synthesizer)
     is_same = not (changes or settings or ruled)
-    request = _again(result, {"fresh": "synthesis"} if is_same else changes, settings, namespace)
+    request = asked_again(result, {"fresh": "synthesis"} if is_same else changes, settings, namespace)
     notes = (*request.notes, f"The synthesizer was told to take as settled: {ruled}") if ruled else request.notes
-    return replace(request, given=taken_over(result, _letters(result), analysis=True, rulings=ruled), notes=notes)
+    return replace(request, given=taken_over(result, letters_of(result), analysis=True, rulings=ruled), notes=notes)
 
 
 def add(result: FusionResult, model: Model, namespace: Namespace = None, **settings: Any) -> FusionRequest:
@@ -104,8 +106,8 @@ def add(result: FusionResult, model: Model, namespace: Namespace = None, **setti
     seats = panel_of(result).models
     if len(seats) >= len(LABELS):
         raise SettingsError(f"The panel has {len(seats)} seats, which is the most; drop one first.")
-    request = _again(result, {"models": (*seats, model), "quorum": None}, settings, namespace, asks_seats=True)
-    return replace(request, given=taken_over(result, _letters(result)))
+    request = asked_again(result, {"models": (*seats, model), "quorum": None}, settings, namespace, asks_seats=True)
+    return replace(request, given=taken_over(result, letters_of(result)))
 
 
 def drop(result: FusionResult, seat: str, namespace: Namespace = None, **settings: Any) -> FusionRequest:
@@ -115,7 +117,7 @@ def drop(result: FusionResult, seat: str, namespace: Namespace = None, **setting
         raise SettingsError(f"No seat but {dropped} has an answer; add another one before you drop it.")
     left = tuple(other for other in panel_of(result).models if other.label != dropped)
     letters = {other.label: new for other, new in zip(left, LABELS, strict=False)}
-    request = _again(result, {"models": left}, settings, namespace)
+    request = asked_again(result, {"models": left}, settings, namespace)
     return replace(request, given=taken_over(result, letters))
 
 
@@ -125,22 +127,35 @@ def retry_failed(result: FusionResult, namespace: Namespace = None, **settings: 
     again = failed or {seat.label for seat in result.failed_models}
     if not again:
         raise SettingsError("No seat failed; there is nothing to ask again.")
-    request = _again(result, {"quorum": None}, settings, namespace, asks_seats=True)
-    return replace(request, given=taken_over(result, _letters(result, without=again)))
+    request = asked_again(result, {"quorum": None}, settings, namespace, asks_seats=True)
+    return replace(request, given=taken_over(result, letters_of(result, without=again)))
 
 
 def resume(result: FusionResult, namespace: Namespace = None, **settings: Any) -> FusionRequest:
     """The request behind `FusionResult.resume`."""
+    if result.settings.get("strategy", SIMPLE[0]) not in SIMPLE:
+        return _carry_on(result, namespace, settings)
     stopped = set(_stopped(result))
     was_judged = result.analysis is not None or result.status != "limited"
     if result.answer is not None and was_judged and not stopped:
         raise SettingsError(f"Run {result.id} is finished; rejudge() or resynthesize() make another answer of it.")
     if not stopped:
-        _check_answered(result)
+        check_answered(result)
     is_judged = not stopped and result.analysis is not None and not _given(**settings).keys() & {"judge", "rubric"}
-    request = _again(result, {}, settings, namespace, asks_seats=bool(stopped))
-    given = taken_over(result, _letters(result, without=stopped), analysis=is_judged)
+    request = asked_again(result, {}, settings, namespace, asks_seats=bool(stopped))
+    given = taken_over(result, letters_of(result, without=stopped), analysis=is_judged)
     return replace(request, given=given, any_age=True)
+
+
+def _carry_on(result: FusionResult, namespace: Namespace, settings: dict[str, Any]) -> FusionRequest:
+    """The same run once more: what has ended is in the store, round by round."""
+    if result.status == "ok":
+        raise SettingsError(f"Run {result.id} is finished; rejudge() or resynthesize() make another answer of it.")
+    options = {name: result.settings[name] for name in ("strategy", *OPTIONS) if name in result.settings}
+    request = asked_again(result, options, settings, namespace, asks_seats=True)
+    lost = f"The strategy {request.settings.strategy} goes on from the store, which is turned off: all is asked anew."
+    notes = request.notes if request.settings.store else (*request.notes, lost)
+    return replace(request, notes=notes, any_age=True)
 
 
 def ask(result: FusionResult, seat: str, question: str, namespace: Namespace = None, **settings: Any) -> FusionRequest:
@@ -152,7 +167,7 @@ def ask(result: FusionResult, seat: str, question: str, namespace: Namespace = N
     refuse_keys(question)
     alone = Panel(models=tuple(other for other in panel_of(result).models if other.label == label))
     changes = {"panel": alone, "quorum": None, "thread": None}
-    request = _again(result, changes, settings, namespace, asks_seats=True)
+    request = asked_again(result, changes, settings, namespace, asks_seats=True)
     return replace(request, prompt=question, turns=(Turn(result.prompt, answer),), given=Given(alone=True))
 
 
@@ -167,7 +182,7 @@ def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _check_answered(result: FusionResult) -> None:
+def check_answered(result: FusionResult) -> None:
     if not result.responses:
         raise SettingsError("No seat has answered; retry_failed() asks them again.")
 
@@ -182,7 +197,7 @@ def _letter(result: FusionResult, seat: str) -> str:
     return label
 
 
-def _letters(result: FusionResult, without: Collection[str] = ()) -> dict[str, str]:
+def letters_of(result: FusionResult, without: Collection[str] = ()) -> dict[str, str]:
     """The seats that have ended, each with its own letter."""
     seats = (*result.responses, *result.failed_models)
     return {seat.label: seat.label for seat in seats if seat.label not in without}
@@ -201,7 +216,7 @@ def _stopped(result: FusionResult) -> Iterator[str]:
             yield seat.label
 
 
-def _again(
+def asked_again(
     result: FusionResult,
     changes: Mapping[str, Any],
     chosen: dict[str, Any],
@@ -221,7 +236,10 @@ def _again(
         panel = panel.model_copy(update={"name": panel.name.removesuffix(CHANGED)})
     schema = chosen.pop("schema", type(result.parsed) if isinstance(result.parsed, BaseModel) else None)
     material, names, lost = _material(recorded, chosen, namespace or {})
-    settings = build_settings({"panel": panel, **recorded, "fresh": None, **changes, **chosen, **names})
+    fields = Settings.model_fields
+    # Of that run alone; a verb works on the seats' last answers, with a judge and a synthesizer.
+    once = {name: fields[name].default for name in ("fresh", "simulate", "strategy", *OPTIONS)}
+    settings = build_settings({"panel": panel, **recorded, **once, **changes, **chosen, **names})
     refuse_keys(settings.system, settings.rubric)
     if lost and (asks_seats or settings.judge_tools):
         raise SettingsError(_ask_for(lost))

@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
 MONEY = (ROOT / "docs" / "money.md").read_text(encoding="utf-8")
+STRATEGIES = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
 ANALYSIS = {
     "consensus": ["It is."],
     "contradictions": [{"topic": "why", "stances": [{"label": "A", "stance": "Rayleigh"}]}],
@@ -38,7 +39,7 @@ def shell() -> Iterator[InteractiveShell]:
 
 
 def snippets(language: str) -> list[str]:
-    fences = re.findall(r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}\n{MONEY}", re.DOTALL | re.MULTILINE)
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}\n{MONEY}\n{STRATEGIES}", re.DOTALL | re.MULTILINE)
     return [text for kind, text in fences if kind == language]
 
 
@@ -46,6 +47,12 @@ def test_reference_is_what_the_code_says():
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["reference"]()
 
     assert (ROOT / "docs" / "reference.md").read_text(encoding="utf-8") == made, "run python docs/generate.py"
+
+
+def test_the_table_of_strategies_is_what_the_code_says():
+    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["strategies"](STRATEGIES)
+
+    assert made == STRATEGIES, "run python docs/generate.py"
 
 
 def test_readme_has_at_most_200_lines():

@@ -16,7 +16,7 @@ from ..settings import Settings, nearest
 
 SHORT = {"panel": ("-p",), "models": ("-m",)}
 # What is the cell's own, and no setting.
-CELL = ("into", "static", "raw", "quiet", "background", "record", "dry_run", "confirm")
+CELL = ("into", "static", "raw", "quiet", "background", "record", "dry_run", "confirm", "teach")
 LONG = {"models": "--model", "allow_domains": "--allow-domain", "block_domains": "--block-domain"}
 METAVARS = {
     "panel": "NAME",
@@ -26,6 +26,7 @@ METAVARS = {
     "attach": "PATH",
     "max_age": "AGE",
     "thread": "NAME",
+    "simulate": "SEAT=FAILURE,…",
     **dict.fromkeys(("max_usd", "max_usd_day", "max_usd_notebook"), "USD"),
 }
 ALONE = {"fresh": "all"}  # what a flag means that may stand without its value
@@ -60,6 +61,7 @@ class Line:
     record: bool
     dry_run: bool
     confirm: bool
+    teach: bool
 
 
 def parser() -> FlagParser:
@@ -88,6 +90,9 @@ def parser() -> FlagParser:
     made.add_argument("--no-record", action="store_false", dest="record", help="leave the record out of this output")
     made.add_argument("--dry-run", action="store_true", help="ask nobody; show every call with its price, as the value")
     made.add_argument("--confirm", action="store_true", help="show the price and ask before anything is called")
+    made.add_argument(
+        "--teach", action="store_true", help="a lesson: stages open one by one, a class votes, names come last"
+    )
     return made
 
 
@@ -139,4 +144,6 @@ def read(words: list[str]) -> Line:
     into = cell["into"]
     if into is not None and (not into.isidentifier() or keyword.iskeyword(into)):
         raise UsageError(f'--into takes a name for a variable, not "{into}"')
+    if cell["teach"] and cell["quiet"]:
+        raise UsageError("--teach shows every stage and --quiet the answer alone; choose one of them")
     return Line(settings={name: value for name, value in given.items() if value is not None}, **cell)

@@ -13,15 +13,16 @@ from traitlets import Any as AnyTrait
 from traitlets import TraitError, validate
 
 from ..errors import SettingsError
+from ..interpolate import Interpolated, Substitution, interpolate
 from ..pipeline.request import FusionRequest
 from ..presets import default_panel, user_file
+from ..progress import Watcher, show_with
 from ..request import request_for
 from ..results import FusionResult
 from ..settings import Settings, build_settings
 from ..verbs import told
 from . import commands, complete, flags
 from .cell import Background, Cell
-from .interpolate import Interpolated, Substitution, interpolate
 from .place import notebook_of
 from .price import is_confirmed, show_price
 from .show import Show
@@ -190,6 +191,13 @@ def _bundle(value: Value) -> dict[str, Any]:
     return bundle(value) if isinstance(value, FusionResult) else estimate_bundle(value)
 
 
+def batch_watcher() -> Watcher:
+    """Who shows a batch; imported when there is one."""
+    from .batch_bar import watcher
+
+    return watcher()
+
+
 def _own_displays(shell: InteractiveShell) -> IPythonDisplayFormatter:
     formatter: Any = shell.display_formatter
     return formatter.ipython_display_formatter
@@ -207,6 +215,7 @@ def load(shell: InteractiveShell) -> None:
     shell.events.register("post_run_cell", _forget_drawn)
     magics.toplevel.attach()
     complete.attach(shell)
+    show_with(batch_watcher)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -220,3 +229,4 @@ def unload(shell: InteractiveShell) -> None:
         _own_displays(shell).pop(kind)
     shell.events.unregister("post_run_cell", _forget_drawn)
     complete.detach(shell)
+    show_with(None)

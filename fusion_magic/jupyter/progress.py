@@ -29,6 +29,7 @@ from .static.words import called
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 DIGITS = re.compile(r"[\d.,]+")
 CALLED = 80  # characters of a call of a tool
+PERHAPS = "perhaps"  # of a call that depends on others' answers
 NAMES = {"judge": "judge", "synthesis": "synthesizer"}
 
 
@@ -98,7 +99,9 @@ class Progress:
             case AnalysisReady():
                 self.seats["judge", ""].state = "done"
             case AnswerReady():
-                self.seats["synthesis", ""].state = "done"
+                # Where nobody writes, a seat's own words are the answer.
+                if (writer := self.seats.get(("synthesis", ""))) and writer.state != PERHAPS:
+                    writer.state = "done"
             case _:
                 pass
 
@@ -106,9 +109,12 @@ class Progress:
         for call in plan:
             price = Price(call.prompt_price, call.completion_price)
             if call.fallback:
-                self.seats[call.stage, call.label].model += f" (or {call.model}, {price})"
+                spare = f" (or {call.model}, {price})"
+                seat = self.seats[call.stage, call.label]
+                seat.model += "" if seat.model.endswith(spare) else spare  # told once for all rounds
             else:
-                self.seats[call.stage, call.label] = Seat(call.label or NAMES[call.stage], call.model, price)
+                state = PERHAPS if call.maybe else "waiting"
+                self.seats.setdefault((call.stage, call.label), Seat(_name(call), call.model, price, state))
 
     def news(self) -> Iterator[tuple[str, str]]:
         """(subject, line) of what takes time and of each seat; a new subject is worth telling."""
@@ -117,3 +123,7 @@ class Progress:
             yield f"notice {DIGITS.sub('', self.notice)}", plain(self.notice)
         for seat in self.seats.values():
             yield f"{seat.name} {seat.model} {seat.state}", plain("  ".join(filter(None, seat.cells())))
+
+
+def _name(call: PlannedCall) -> str:
+    return f"{call.label}'s ballot" if call.label and call.stage == "judge" else call.label or NAMES[call.stage]

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from IPython.core.displaypub import CapturingDisplayPublisher
 from IPython.core.interactiveshell import InteractiveShell
@@ -20,6 +20,9 @@ from .live import LiveView
 from .markup import escape, plain
 from .progress import Progress
 from .static import answer_bundle, bundle, framed
+
+if TYPE_CHECKING:
+    from .teach import Lesson
 
 REDRAW = 0.08  # seconds between two pictures: twelve a second read as a stream and cost the page little
 PLAN_SECONDS = 2.0  # a cell that can't draw must not hold the run for longer
@@ -63,6 +66,30 @@ class Live:
 
     def clear(self, text: str) -> None:
         self.finish(_sentence(text))
+
+
+class Taught:
+    """A lesson, which stays when the run has ended: it becomes HTML with its last stage."""
+
+    def __init__(self, lesson: Lesson) -> None:
+        self._lesson, self._is_lost = lesson, False
+        lesson.show({"text/plain": "%%fusion --teach runs …"})
+
+    def apply(self, event: Event) -> None:
+        self._lesson.apply(event)
+
+    def draw(self) -> None:
+        self._lesson.flush()
+
+    def finish(self, shown: dict[str, Any]) -> None:
+        if self._is_lost:
+            self._lesson.replace(shown)
+        else:
+            self._lesson.flush()
+
+    def clear(self, text: str) -> None:
+        self._is_lost = True
+        self._lesson.replace(_sentence(text))
 
 
 class Lines:
@@ -128,7 +155,7 @@ class Show:
     def __init__(self, shell: InteractiveShell, line: Line, *, clicks: bool) -> None:
         self.events: deque[Event] = deque()
         self._shell, self._line, self._clicks = shell, line, clicks
-        self._client = _client(shell)
+        self._client = client(shell)
         self._picture: Picture = Nothing(prints=True)
         self._result: dict[str, Any] | None = None
         self._drawn_at = 0.0
@@ -139,13 +166,23 @@ class Show:
         """Open the picture, in the cell's own thread; `stop` and `skip` are what its buttons do."""
         # Progress of a run in the background would be printed over the line that is being typed.
         silent = self._line.static or self._line.quiet or (self._client == "text" and self._line.background)
+        silent = silent or (self._client == "text" and self._line.teach)  # progress has names
         watched = self._client == "page" and not isinstance(self._shell.display_pub, CapturingDisplayPublisher)
         if self._client == "text" and not silent:
             self._picture = Lines()
+        elif watched and not silent and self._line.teach:
+            self._picture, self._plan = self._lesson(), "shown"
         elif watched and not silent:
             self._picture = Live(self._clicks, stop, skip)
         else:
             self._picture, self._plan = Nothing(self._client == "text", waits=not self._line.background), "shown"
+
+    def _lesson(self) -> Taught:
+        from .teach import Lesson
+
+        lesson = Lesson(record=self._line.record)
+        self._shell.push({"_lesson": lesson})
+        return Taught(lesson)
 
     def redraw(self) -> None:
         """Take in what has happened and show it, unless that was done a moment ago.
@@ -194,17 +231,24 @@ class Show:
         self._drawn_at = 0.0
         self.redraw()
         try:
-            self._result = answer_bundle(result) if self._line.quiet else bundle(result, record=self._line.record)
+            self._result = self._bundle(result)
         except Exception as exc:
             self._result = _sentence(f"The result can't be drawn ({exc!r}); it is kept in _fusion. {result!r}")
         self._picture.finish(self._result)
+
+    def _bundle(self, result: FusionResult) -> dict[str, Any]:
+        if self._line.teach and not isinstance(self._picture, Taught):
+            from .teach import lesson_bundle
+
+            return lesson_bundle(result, record=self._line.record)
+        return answer_bundle(result) if self._line.quiet else bundle(result, record=self._line.record)
 
     def repeat(self) -> None:
         """Send the result again from the cell that waits for it.
 
         A program that runs notebooks, such as nbclient, reads only what its present cell sends.
         """
-        if self._result is not None and _client(self._shell) == "program":
+        if self._result is not None and client(self._shell) == "program":
             self._picture.finish(self._result)
 
 
@@ -213,7 +257,7 @@ def _sentence(text: str) -> dict[str, Any]:
     return {"text/html": framed(notice) if text else "", "text/plain": plain(text)}
 
 
-def _client(shell: InteractiveShell) -> Literal["text", "page", "program"]:
+def client(shell: InteractiveShell) -> Literal["text", "page", "program"]:
     """Who asked: a terminal or `jupyter console`, a notebook's page, or a program that runs notebooks.
 
     A guess from the request: an extension that runs a page's cells on the server looks like a console, and gets text.

@@ -37,29 +37,34 @@ async def attempts(
 ) -> None:
     loop = asyncio.get_running_loop()
     while True:
-        sent = _within_budget(run, chair, question, request)
-        tally.next_attempt()
-        tally.is_shortened = sent.max_tokens < request.max_tokens
-        run.emit(CallStarted(question.stage, question.label, chair.model, tally.attempts, run.now()))
-        try:
-            await _attempt(run, question, sent, tally.received, deadline)
-            _check_whole(run, chair, question, tally)
-        except CallError as exc:
-            refused = _is_refused(exc, tally.received)
-            _settle(tally, question, refused=refused)
-            if refused and run.budget:
-                run.budget.release(question.stage, question.label)
-            exc.text = max(question.drafts, key=len)
-            wait = _wait(exc, tally.attempts)
-            used_up = tally.attempts > run.settings.retries or loop.time() + wait >= deadline
-            if not exc.retryable or used_up or question.allowance.is_spent:
+        async with run.providers.turn(request) as turn:
+            deadline += turn.waited
+            tally.begun += turn.waited
+            sent = _within_budget(run, chair, question, request)
+            tally.next_attempt()
+            tally.is_shortened = sent.max_tokens < request.max_tokens
+            run.emit(CallStarted(question.stage, question.label, chair.model, tally.attempts, run.now()))
+            try:
+                await _attempt(run, question, sent, tally.received, deadline)
+                _check_whole(run, chair, question, tally)
+            except CallError as exc:
+                turn.error = exc
+                refused = _is_refused(exc, tally.received)
+                _settle(tally, question, refused=refused)
+                if refused and run.budget:
+                    run.budget.release(question.stage, question.label)
+                exc.text = max(question.drafts, key=len)
+                wait = _wait(exc, tally.attempts)
+                most = run.settings.retries + (turn.patience if exc.slows_down else 0)
+                used_up = tally.attempts > most or loop.time() + wait >= deadline
+                if not exc.retryable or used_up or question.allowance.is_spent:
+                    raise
+                run.emit(CallRetried(question.stage, question.label, chair.model, str(exc), wait))
+            except asyncio.CancelledError:
+                _settle(tally, question)
                 raise
-            run.emit(CallRetried(question.stage, question.label, chair.model, str(exc), wait))
-        except asyncio.CancelledError:
-            _settle(tally, question)
-            raise
-        else:
-            return _settle(tally, question, answered=True)
+            else:
+                return _settle(tally, question, answered=True)
         await asyncio.sleep(wait)
 
 
@@ -69,7 +74,7 @@ def _within_budget(run: Run, chair: Chair, question: Question, request: ChatRequ
     Raises:
         OverBudget: it is too little; the call is not sent.
     """
-    if run.budget is None:
+    if run.budget is None or request.simulated:
         return request
     stage, label, has_tools = question.stage, question.label, has_server_tools(request)
     try:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
@@ -22,6 +24,7 @@ from ..results import Analysis, Stage, Usage
 from .estimate_text import table
 from .given import Given
 from .panel import Briefing
+from .places import Count, Place
 from .plan import Chair, Plan
 from .tokens import text_tokens, tokens_of
 from .tool_loop import Bag
@@ -66,6 +69,7 @@ BROUGHT = Span(1_000, 4_000, 10_000)
 # Calls of a chair: without tools, of a judge that may have to repair its JSON, and with tools, where there are never
 # more than `max_tool_calls` and one for the answer.
 ONCE, REPAIRED, STEPS = Span(1, 1, 1), Span(1, 1, 2), Span(1, 3, 17)
+BALLOT = Span(60, 300, 1_500)  # some sentences of reasons and a line of letters
 # Seconds to the first token of each call, and output tokens per second, as hosted models have them.
 WAIT, SPEED = Span(1, 3, 10), Span(100, 50, 25)
 
@@ -80,6 +84,8 @@ class CallEstimate:
         cost: US dollars, fees of OpenRouter's web tools included; None if the price is not known.
         reused: it is answered from the store or an earlier result, and free.
         fallback: it is asked only if the one before it fails; totals are without it.
+        round: which of the chair's rounds it is.
+        maybe: it is asked only if others answer so; the low totals are without it.
         learned: of how many earlier calls of the user the figures are; 0 for general ones.
     """
 
@@ -95,6 +101,8 @@ class CallEstimate:
     reused: bool = False
     fallback: bool = False
     learned: int = 0
+    round: int = 1
+    maybe: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,7 @@ class RunEstimate:
 
     rows: tuple[CallEstimate, ...]
     dearest_alone: Alone | None = None
+    count: Count | None = None
 
     @property
     def planned(self) -> tuple[CallEstimate, ...]:
@@ -120,7 +129,7 @@ class RunEstimate:
     @property
     def cost(self) -> Span:
         """US dollars in all; a lower bound if a model is `unpriced`."""
-        return sum((row.cost for row in self.planned if row.cost), NONE)
+        return sum((_perhaps(row, row.cost) for row in self.planned if row.cost), NONE)
 
     @property
     def unpriced(self) -> tuple[str, ...]:
@@ -129,10 +138,9 @@ class RunEstimate:
 
     @property
     def seconds(self) -> Span:
-        """Seconds from the prompt to the answer: the slowest seat, then the judge, then the synthesizer."""
-        seats = [row.seconds for row in self.planned if row.stage == "panel"]
-        slowest = Span(*(max(figures) for figures in zip(*seats, strict=True)))
-        return sum((row.seconds for row in self.planned if row.stage != "panel"), slowest)
+        """Seconds from the prompt to the answer: the slowest of those that are asked at one time, then the next."""
+        steps = groupby(self.planned, key=step_of)
+        return sum((_slowest(list(rows)) for _, rows in steps), NONE)
 
     def __str__(self) -> str:
         return table(self)
@@ -143,12 +151,25 @@ class RunEstimate:
         return estimate_bundle(self)
 
 
+def step_of(row: CallEstimate) -> tuple[Stage, bool, int, bool]:
+    """What the calls that are asked at one time have in common."""
+    return row.stage, bool(row.label), row.round, row.maybe
+
+
+def _perhaps(row: CallEstimate, figures: Span) -> Span:
+    return Span(0, figures.expected, figures.high) if row.maybe else figures
+
+
+def _slowest(rows: list[CallEstimate]) -> Span:
+    return Span(*(max(figures) for figures in zip(*(_perhaps(row, row.seconds) for row in rows), strict=True)))
+
+
 def estimate_run(
     plan: Plan,
     briefing: Briefing,
     *,
     history: History = lambda stage, model: None,
-    reused: Collection[tuple[Stage, str]] = (),
+    reused: Iterable[tuple[Stage, str]] = (),
 ) -> RunEstimate:
     """What a run of the plan would cost, from its prices, its own messages and the user's earlier calls.
 
@@ -160,17 +181,22 @@ def estimate_run(
         plan: who would be asked.
         briefing: the prompt and what goes along with it.
         history: the user's own figures for a stage and a model; `Store.experience`, which reads a file.
-        reused: (stage, label) of what the store would answer; what `briefing.given` holds is known besides.
+        reused: (stage, label) of what the store would answer, once for each round; what `briefing.given` holds is
+            known besides.
     """
     asking, given = _Asking(plan, briefing, functools.cache(history)), briefing.given
     written = _written(given)
-    free = {*reused, *written}
+    free = Counter({*written}) + Counter(reused)
     rows: list[CallEstimate] = []
-    for stage, label, chair, spare in plan.places():
-        row = replace(asking.row(stage, chair, rows), label=label, fallback=spare)
-        row = replace(row, output_tokens=written.get((stage, label), row.output_tokens))
-        rows.append(_for_nothing(row) if (stage, label) in free else row)
-    return RunEstimate(tuple(rows), asking.dearest())
+    for at in plan.places():
+        place = (at.stage, at.label)
+        row = asking.row(at, rows)
+        row = replace(row, label=at.label, fallback=at.fallback, round=at.round, maybe=at.maybe)
+        row = replace(row, output_tokens=written.get(place, row.output_tokens))
+        is_free = rows[-1].reused if at.fallback else free[place] > 0
+        rows.append(_for_nothing(row) if is_free else row)
+        free[place] -= not at.fallback
+    return RunEstimate(tuple(rows), asking.dearest(), plan.count())
 
 
 def _written(given: Given) -> dict[tuple[Stage, str], Span]:
@@ -194,16 +220,21 @@ class _Asking:
     briefing: Briefing
     history: History
 
-    def row(self, stage: Stage, chair: Chair, before: list[CallEstimate]) -> CallEstimate:
-        """A row; the judge and the synthesizer read what the rows `before` write."""
-        match stage:
-            case "panel":
+    def row(self, at: Place, before: list[CallEstimate]) -> CallEstimate:
+        """A row; later rounds, the judge and the synthesizer read what the rows `before` write."""
+        read, chair = self._answers(before), at.chair
+        match at.stage:
+            case "panel" if at.round == 1:
                 return self._seat(chair)
+            case "panel":
+                return self._row("panel", chair, self._first_of_writer(chair), ANSWER, ONCE, read=read)
+            case "judge" if at.label:
+                return self._row("judge", chair, self._first_of_writer(chair), BALLOT, ONCE, read=read)
             case "judge":
-                return self._judge(chair, self._answers(before))
+                return self._judge(chair, read)
             case "synthesis":
-                judged = next(row.output_tokens for row in before if row.stage == "judge")
-                return self._writer(chair, self._answers(before) + judged)
+                judged = (row.output_tokens for row in before if (row.stage, row.label) == ("judge", ""))
+                return self._writer(chair, read + next(judged, NONE))
 
     def dearest(self) -> Alone | None:
         """The dearest of the plan's models, each asked alone as a seat would be."""
@@ -232,6 +263,13 @@ class _Asking:
         return self._row("judge", chair, first, ANALYSIS, STEPS if bag else REPAIRED, read=answers, bag=bag)
 
     def _writer(self, chair: Chair, read: Span) -> CallEstimate:
+        output = RESEARCHED if any(self.briefing.bag(seat) for seat in self.plan.seats) else ANSWER
+        if chair.is_tiny:
+            output = output.at_most(prompts_small.SYNTHESIS_TOKENS)
+        return self._row("synthesis", chair, self._first_of_writer(chair), output, ONCE, read=read)
+
+    def _first_of_writer(self, chair: Chair) -> int:
+        """Tokens of what a writer is asked, without the responses."""
         briefing, system = self.briefing, (chair.seat.system, self.plan.settings.system)
         asked = synthesis_messages(
             briefing.prompt,
@@ -241,17 +279,16 @@ class _Asking:
             turns=briefing.turns,
             rulings=briefing.given.rulings,
         )
-        output = RESEARCHED if any(briefing.bag(seat) for seat in self.plan.seats) else ANSWER
-        if chair.is_tiny:
-            output = output.at_most(prompts_small.SYNTHESIS_TOKENS)
-        return self._row("synthesis", chair, tokens_of(asked), output, ONCE, read=read)
+        return tokens_of(asked)
 
     def _labels(self) -> list[str]:
         return [chair.seat.label for chair in self.plan.seats]
 
     def _answers(self, before: list[CallEstimate]) -> Span:
-        """Tokens of all responses."""
-        return sum((row.output_tokens for row in before if row.stage == "panel" and not row.fallback), NONE)
+        """Tokens of the last round's responses."""
+        seats = [row for row in before if row.stage == "panel" and not row.fallback]
+        last = max((row.round for row in seats), default=1)
+        return sum((row.output_tokens for row in seats if row.round == last), NONE)
 
     def _row(
         self, stage: Stage, chair: Chair, first: int, output: Span, steps: Span, *, read: Span = NONE, bag: Bag = NO_BAG

@@ -31,20 +31,30 @@ def rows(estimate: RunEstimate) -> list[tuple[str, ...]]:
 
 
 def _line(row: CallEstimate) -> tuple[str, ...]:
-    name = row.label or NAMES[row.stage]
+    name = _who(row)
     if row.fallback:
         name = f"if {name} fails"
+    elif row.maybe:
+        name = f"{name}, perhaps"
     known = "reused" if row.reused else f"{row.learned} of your calls" if row.learned else "general figures"
     tokens = (f"{row.input_tokens.expected:,.0f}", f"{row.output_tokens.expected:,.0f}")
     model = " ".join(row.model.split())
     return name, model, _range(row.calls), *tokens, *_amounts(row.cost), _range(row.seconds), known
 
 
+def _who(row: CallEstimate) -> str:
+    if row.stage == "judge" and row.label:
+        return f"{row.label}'s ballot"
+    name = row.label or NAMES[row.stage]
+    return f"{name}, round {row.round}" if row.round > 1 else name
+
+
 def _total(estimate: RunEstimate) -> tuple[str, ...]:
     read, written = (sum(figures) for figures in zip(*map(_tokens, estimate.planned), strict=True))
     at_least = "at least" if estimate.unpriced else ""
     amounts = _amounts(estimate.cost)
-    return "total", at_least, "", f"{read:,.0f}", f"{written:,.0f}", *amounts, _range(estimate.seconds), ""
+    calls = _between(*estimate.count) if estimate.count else ""
+    return "total", at_least, calls, f"{read:,.0f}", f"{written:,.0f}", *amounts, _range(estimate.seconds), ""
 
 
 def _tokens(row: CallEstimate) -> tuple[float, float]:
@@ -60,7 +70,11 @@ def _amounts(cost: Span | None) -> tuple[str, str, str]:
 
 
 def _range(span: Span) -> str:
-    low, high = f"{span.low:.0f}", f"{span.high:.0f}"
+    return _between(span.low, span.high)
+
+
+def _between(least: float, most: float) -> str:
+    low, high = f"{least:.0f}", f"{most:.0f}"
     return low if low == high else f"{low}–{high}"
 
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ..errors import CallError, SettingsError
-from ..events import Event
+from ..events import CallEnded, Event
 from ..providers import ChatRequest, Chunk, Providers
 from ..results import Stage
 from .budget import Budget, limit_of
+from .budget_rounds import RoundsBudget
 from .calls import is_remembered
 from .estimate import RunEstimate, estimate_run
 from .judge import judge
@@ -23,6 +24,7 @@ from .panel import Briefing, Skips, ask_panel, question_for, samples_of
 from .plan import Plan, prepare
 from .question import Run
 from .request import FusionRequest
+from .strategies import FUSION, carry_out, strategy_of
 from .synthesis import synthesize
 
 if TYPE_CHECKING:
@@ -46,10 +48,12 @@ async def forecast(plan: Plan, kit: Kit, request: FusionRequest, store: Store | 
     What the store would answer is marked as reused. Nobody is asked and no tool runs; so of a seat with tools only the
     first step is looked up, and then neither judge nor synthesizer.
     """
-    briefing = request.briefing(kit)
+    briefing = replace(request.briefing(kit), task=plan.task)
     if store is None:
         return estimate_run(plan, briefing)
-    reused = await _remembered(plan, briefing, request, Memory(store, plan.settings, any_age=request.any_age))
+    memory = Memory(store, plan.settings, any_age=request.any_age)
+    find = _remembered(plan, briefing, request, memory) if _fuses(plan) else _replayed(plan, kit, request, memory)
+    reused = await find
     return await asyncio.to_thread(estimate_run, plan, briefing, history=store.experience, reused=reused)
 
 
@@ -61,7 +65,9 @@ async def estimated(request: FusionRequest, providers: Providers, store: Store |
         providers,
         default_panel=panel,
         alone=given.alone,
+        judged_only=given.judged_only,
         taken=given.labels,
+        strategy=strategy_of(request.settings),
         asks=False,
         notify=_say_nothing,
     )
@@ -85,7 +91,8 @@ async def budget_for(plan: Plan, kit: Kit, request: FusionRequest, store: Store 
     limit = limit_of(settings, plan.panel, today=today, notebook=ever)
     if limit is None:
         return None
-    budget = Budget(limit, await forecast(plan, kit, request, store))
+    kind = Budget if _fuses(plan) else RoundsBudget
+    budget = kind(limit, await forecast(plan, kit, request, store))
     budget.check_start(allow_unpriced=settings.allow_unpriced)
     return budget
 
@@ -108,12 +115,34 @@ async def _remembered(plan: Plan, briefing: Briefing, request: FusionRequest, me
     return found
 
 
+def _fuses(plan: Plan) -> bool:
+    """Whether it is panel, judge and synthesizer, once each."""
+    return plan.strategy is None or plan.strategy.carry_out is FUSION.carry_out
+
+
+async def _replayed(plan: Plan, kit: Kit, request: FusionRequest, memory: Memory) -> list[Place]:
+    """The places whose calls the store would answer, found by carrying out the strategy while nobody is asked.
+
+    With tools nothing is looked up, as they would run.
+    """
+    if plan.has_tools:
+        return []
+    told: list[Event] = []
+    looking = Run("", plan.settings, Nobody(), told.append, time.monotonic(), memory)
+    await carry_out(looking, plan, kit, request, Skips())
+    return [
+        (event.call.stage, event.call.label) for event in told if isinstance(event, CallEnded) and event.call.reused
+    ]
+
+
 async def _chairs_remembered(looking: Run, plan: Plan, briefing: Briefing, request: FusionRequest) -> set[Place]:
     """Judge and synthesizer, if the store answers them for the responses that it has."""
     responses = await ask_panel(looking, plan, briefing, Skips())
     analysis = briefing.given.analysis or await judge(looking, plan, request.matter(), responses, briefing.kit)
     if analysis is None:
         return set()
+    if plan.judged_only:
+        return {("judge", "")}
     try:
         await synthesize(looking, plan, request.matter(), responses, analysis, request.schema)
     except CallError:

@@ -41,6 +41,7 @@ class Given:
         tools: the calls of tools of these seats.
         rulings: what the reader decided where responses contradict each other, for the synthesizer.
         alone: the one seat's response is the answer: neither judge nor synthesizer is planned or asked.
+        judged_only: the run ends with the judge's analysis: no synthesizer is planned or asked, and there is no answer.
     """
 
     responses: tuple[Response, ...] = ()
@@ -50,6 +51,7 @@ class Given:
     tools: tuple[ToolUse, ...] = ()
     rulings: str = ""
     alone: bool = False
+    judged_only: bool = False
 
     @property
     def labels(self) -> frozenset[str]:

@@ -25,6 +25,7 @@ from ..prompts import (
     repair_messages,
     response_format,
     run_digest,
+    shuffled,
     version_of,
 )
 from ..providers import Message
@@ -64,7 +65,7 @@ async def judge(run: Run, plan: Plan, matter: Matter, responses: tuple[Response,
 
 async def _compare(asking: Asking) -> Analysis:
     if asking.chair.is_tiny:
-        return await _field_by_field(asking.run, asking.chair, asking.matter.question, asking.responses, first_round=1)
+        return await _field_by_field(asking.run, asking.chair, asking.matter, asking.responses, first_round=1)
     if asking.run.settings.judge_tools:
         await asking.research()
     return await _in_one_call(asking)
@@ -90,7 +91,7 @@ async def _in_one_call(asking: Asking) -> Analysis:
             chair = asking.chair
             if chair.endpoint.costs_nothing and not asking.was_billed:
                 first_round = asking.round + 1
-                return await _field_by_field(asking.run, chair, asking.matter.question, asking.responses, first_round)
+                return await _field_by_field(asking.run, chair, asking.matter, asking.responses, first_round)
             raise JudgeUnreadable(f"{chair.model} did not write a readable analysis ({exc}).") from exc
         asking.remember()
         return analysis
@@ -125,7 +126,8 @@ class Asking:
             temperature=0.0,
             response_format=self._format(),
             allowance=allowance,
-            seed=run_digest(matter.question, self._texts),
+            seed=run_digest(matter.question, self._texts, matter.sample),
+            sample=matter.sample,
         )
 
     @property
@@ -134,10 +136,18 @@ class Asking:
         return self._allowance.left > 0
 
     def _messages(self) -> list[dict[str, Any]]:
-        rubric = self.run.settings.rubric
-        question, turns = self.matter.question, self.matter.turns
-        asked = judge_messages(question, self._texts, rubric=rubric, shape=self._level > 0, turns=turns)
-        return [*asked, *map(dict, self._looked_up)]
+        return [*self._asked(shape=self._level > 0), *map(dict, self._looked_up)]
+
+    def _asked(self, *, shape: bool = False) -> list[dict[str, Any]]:
+        matter = self.matter
+        return judge_messages(
+            matter.question,
+            self._texts,
+            rubric=self.run.settings.rubric,
+            shape=shape,
+            sample=matter.sample,
+            turns=matter.turns,
+        )
 
     async def research(self) -> None:
         """Let the judge look up what the responses disagree on, before it writes; these steps have their own limit."""
@@ -145,8 +155,7 @@ class Asking:
         if not bag:
             return
         told = {"role": "user", "content": LOOK_UP}
-        rubric, turns = self.run.settings.rubric, self.matter.turns
-        asked = judge_messages(self.matter.question, self._texts, rubric=rubric, turns=turns)
+        asked = self._asked()
         question = replace(
             self._question, messages=(*asked, told), response_format=None, allowance=Allowance(), version=TOOLS_VERSION
         )
@@ -214,10 +223,13 @@ class Asking:
 
 
 async def _field_by_field(
-    run: Run, chair: Chair, prompt: str, responses: tuple[Response, ...], first_round: int
+    run: Run, chair: Chair, matter: Matter, responses: tuple[Response, ...], first_round: int
 ) -> Analysis:
     """Five small questions instead of one large one; for models that can't write the whole JSON."""
-    texts = {response.label: response.content for response in responses}
+    prompt, texts, seed = matter.question, {response.label: response.content for response in responses}, ""
+    if matter.sample:
+        seed = run_digest(prompt, texts, matter.sample)
+        texts = {label: texts[label] for label in shuffled(list(texts), seed)}
     found: dict[str, Any] = {}
     for number, field in enumerate(prompts_small.FIELDS):
         found[field.name] = []
@@ -231,6 +243,8 @@ async def _field_by_field(
             version=prompts_small.JUDGE_VERSION,
             temperature=0.0,
             max_tokens=prompts_small.FIELD_TOKENS,
+            seed=seed,
+            sample=matter.sample,
             extra={**prompts_small.SAMPLING["judge"], **grammar} if chair.is_tiny else {},
         )
         text = (await ask(run, chair, question)).text

@@ -132,7 +132,7 @@ def _told(plan: Plan, names: tuple[str, ...], has_shared: bool, has_server: bool
         yield "The panel's web tools are off: searches would not be private; --tools web turns them on."
     if not (web or has_shared):
         return
-    for stage, _, chair, _ in plan.places():
+    for stage, _, chair, *_ in plan.places():
         if stage == "synthesis" or (stage == "judge" and not settings.judge_tools):
             continue
         if chair.takes_tools is False:

@@ -106,7 +106,7 @@ class Memory:
         Raises:
             CallError: only answers of the store are wanted, and it has none.
         """
-        if self._store is None or not self._reuses(stage):
+        if self._store is None or request.simulated or not self._reuses(stage):
             return None
         kept = await asyncio.to_thread(self._store.find, key)
         limit = longest_age(request, self._settings, any_age=self._any_age)
@@ -131,7 +131,7 @@ class Memory:
 
     def keep(self, request: ChatRequest, key: str, call: Call, answer: Mapping[str, Any], *, reusable: bool) -> None:
         """Keep a call that was asked, with its answer or what there is of it."""
-        if self._store is None or self._place is None:
+        if self._store is None or self._place is None or request.simulated:
             return
         from ..store import KeptCall
 

@@ -18,6 +18,7 @@ from .given import NOTHING, Given, Turn, bounded
 from .kit import Kit
 from .plan import Chair, Plan
 from .question import Outcome, Question, Run
+from .task import Task
 from .tool_loop import Bag, Talk, converse
 
 if TYPE_CHECKING:
@@ -77,14 +78,19 @@ class Briefing:
     attachments: tuple[Attachment, ...] = ()
     given: Given = NOTHING
     turns: tuple[Turn, ...] = ()
+    task: Task | None = None
 
     def content(self, chair: Chair) -> Any:
         """The user's message in the form that the chair's model takes."""
         if not self.attachments:
-            return self.prompt
+            return self._asked(chair)
         from ..attachments import message_parts
 
-        return message_parts(self.prompt, self.attachments, chair.inputs)[0]
+        return message_parts(self._asked(chair), self.attachments, chair.inputs)[0]
+
+    def _asked(self, chair: Chair) -> str:
+        words = (self.task.tiny_words if chair.is_tiny else self.task.words) if self.task else ""
+        return f"{self.prompt}\n\n{words}" if words else self.prompt
 
     def bag(self, chair: Chair) -> Bag:
         """The chair's tools."""
@@ -160,12 +166,14 @@ def question_for(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: l
     system = (seat.system, settings.system, USE_TOOLS if bag else None)
     version = prompts_small.PANEL_VERSION if small else TOOLS_VERSION if bag else PANEL_VERSION
     turns = bounded(briefing.turns, "", prompts_small.TURNS_LIMIT)[0] if small else briefing.turns
+    task = briefing.task
+    version = f"{version}+{task.version}" if task else version
     return Question(
         stage="panel",
         label=seat.label,
         messages=panel_messages(briefing.content(chair), *system, turns=turns),
         version=version_of(version, turns),
-        extra=prompts_small.SAMPLING["panel"] if small else {},
+        extra=((task and task.tiny_sampling) or prompts_small.SAMPLING["panel"]) if small else {},
         temperature=settings.temperature if seat.temperature is None else seat.temperature,
         drafts=drafts,
     )

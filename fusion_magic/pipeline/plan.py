@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
 from ..errors import SettingsError, UnknownModel
@@ -17,6 +17,12 @@ from ..providers.catalogue import DAY, catalogue, find, free_models, successors
 from ..providers.scripted import installed
 from ..results import Stage
 from ..settings import Endpoint, Panel, Panelist, Settings, split_model
+from .places import Count, Place, counted, judging, seated, writing
+from .simulation import simulated, simulations
+
+if TYPE_CHECKING:
+    from .strategies.strategy import Strategy
+    from .task import Task
 
 # What a request parameter is called in a catalogue's `supported_parameters`.
 PARAMETERS = {"temperature": "temperature", "effort": "reasoning", "seed": "seed"}
@@ -39,6 +45,7 @@ class Chair:
     canonical: str = ""
     takes_tools: bool | None = None  # None where the catalogue does not say
     inputs: frozenset[str] | None = None  # what it reads, as in a catalogue
+    simulated: str = ""  # how it fails without being asked
 
     @property
     def model(self) -> str:
@@ -53,7 +60,7 @@ class Chair:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A run's panel, judge and synthesizer, ready to be asked."""
+    """A run's panel, judge and synthesizer, ready to be asked as the strategy says; None is `fusion`."""
 
     panel: Panel
     settings: Settings
@@ -62,34 +69,50 @@ class Plan:
     synthesizer: Chair
     warnings: tuple[str, ...] = ()
     alone: bool = False  # without judge and synthesizer
+    judged_only: bool = False  # without synthesizer
+    strategy: Strategy | None = None
 
     def calls(self) -> tuple[PlannedCall, ...]:
         """Every call the run will or may make; nothing else is called."""
         return tuple(
-            PlannedCall(stage, label, chair.model, chair.price.prompt, chair.price.completion, spare)
-            for stage, label, chair, spare in self.places()
+            PlannedCall(stage, label, chair.model, chair.price.prompt, chair.price.completion, spare, number, maybe)
+            for stage, label, chair, spare, number, maybe in self.places()
         )
 
+    def count(self) -> Count:
+        """How many calls the run makes if each is answered: without retries and fallbacks.
+
+        It depends on the answers where the strategy decides by them, where a judge's JSON has to be repaired, and
+        where tools are used, as each step with them is a call.
+        """
+        return counted(self)
+
     def chairs(self) -> tuple[Chair, ...]:
-        """Seats, judge, synthesizer and every fallback that may be asked."""
-        return tuple(chair for _, _, chair, _ in self.places() if chair.endpoint is not NOWHERE)
+        """Seats, judge, synthesizer and every fallback that may be asked; not who only fails."""
+        asked = (place.chair for place in self.places())
+        return tuple(chair for chair in asked if chair.endpoint is not NOWHERE and not chair.simulated)
 
-    def places(self) -> Iterator[tuple[Stage, str, Chair, bool]]:
-        """Every place of the run as (stage, label, chair, whether it is a fallback)."""
-        for chair in self.seats:
-            yield from _with_fallback("panel", chair)
-        if self.alone:
+    def places(self) -> Iterator[Place]:
+        """Every place of the run, in the order in which they are asked."""
+        if self.strategy and not (self.alone or self.judged_only):
+            yield from self.strategy.places(self)
             return
-        yield from _with_fallback("judge", self.judge)
-        yield from _with_fallback("synthesis", self.synthesizer)
+        yield from seated(self.seats)
+        if not self.alone:
+            yield from judging(self)
+            yield from () if self.judged_only else writing(self)
 
+    @property
+    def task(self) -> Task | None:
+        """What the strategy asks of the seats beside the prompt."""
+        return self.strategy.task if self.strategy else None
 
-def _with_fallback(stage: Stage, chair: Chair) -> Iterator[tuple[Stage, str, Chair, bool]]:
-    # A panelist that also judges brings its letter along; the judge's call is nobody's seat.
-    label = chair.seat.label if stage == "panel" else ""
-    yield stage, label, chair, False
-    if chair.fallback:
-        yield stage, label, chair.fallback, True
+    @property
+    def has_tools(self) -> bool:
+        """Whether seats may be given tools."""
+        settings = self.settings
+        named = settings.tools if settings.tools is not None else () if settings.private else self.panel.tools
+        return bool(named or settings.corpus or settings.data or settings.mcp)
 
 
 async def prepare(
@@ -98,7 +121,9 @@ async def prepare(
     *,
     default_panel: str | None = None,
     alone: bool = False,
+    judged_only: bool = False,
     taken: frozenset[str] = frozenset(),
+    strategy: Strategy | None = None,
     asks: bool = True,
     notify: Notify,
 ) -> Plan:
@@ -109,7 +134,9 @@ async def prepare(
         providers: who answers.
         default_panel: name of the panel if none was chosen; without it, `budget`.
         alone: whether the panel is all there is: no judge, no synthesizer.
+        judged_only: whether the run ends with the judge: no synthesizer.
         taken: letters of the seats that an earlier result answers for.
+        strategy: how they are put together; None is `fusion`.
         asks: whether anybody will be asked; else neither key nor model need be there.
         notify: told in a sentence when something takes time (a catalogue, a download).
 
@@ -120,7 +147,9 @@ async def prepare(
     """
     known = endpoints()
     panel = await _with_free_members(choose_panel(settings, default=default_panel), known, providers)
-    plan = await asyncio.to_thread(_seat, panel, settings, known, alone=alone, taken=taken)  # prices take time
+    panel = strategy.seat(panel, settings) if strategy else panel
+    ends: dict[str, Any] = {"alone": alone, "judged_only": judged_only, "strategy": strategy}
+    plan = await asyncio.to_thread(_seat, panel, settings, known, taken=taken, **ends)  # prices take time
     _check_private(plan)
     for endpoint in {chair.endpoint.name: chair.endpoint for chair in plan.chairs()}.values():
         if asks and settings.reuse != "only":
@@ -134,8 +163,8 @@ def _seat(
     known: Mapping[str, Endpoint],
     entries: Mapping[str, ModelInfo] | None = None,
     *,
-    alone: bool = False,
     taken: frozenset[str] = frozenset(),
+    **ends: Any,
 ) -> Plan:
     own = user_file().prices
 
@@ -154,9 +183,11 @@ def _seat(
         return replace(made, **_abilities(made, listed))
 
     seats = tuple(chair(seat) for seat in panel.models)
-    plan = Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), alone=alone)
-    related = () if alone else kinship(panel)
-    return replace(plan, warnings=(*related, *_told(plan), *_unused(plan)))
+    plan = simulated(Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), **ends))
+    strategy = plan.strategy
+    related = () if plan.alone or (strategy and not strategy.is_judged) else kinship(panel)
+    unread = strategy.unread(settings) if strategy else ()
+    return replace(plan, warnings=(*simulations(plan), *related, *_told(plan), *_unused(plan), *unread))
 
 
 def _abilities(chair: Chair, listed: ModelInfo | None) -> dict[str, Any]:
@@ -208,7 +239,7 @@ def _unused(plan: Plan) -> Iterator[str]:
     """One sentence for the run's options that the embedded model does not use, or that every seat overrides."""
     settings, fields = plan.settings, Settings.model_fields
     given = [name for name in OPTIONS if getattr(settings, name) != fields[name].default]
-    tiny: set[Stage] = {stage for stage, _, chair, _ in plan.places() if chair.is_tiny}
+    tiny: set[Stage] = {place.stage for place in plan.places() if place.chair.is_tiny}
     deaf = [name for name in given if any(_goes_without(name, stage, settings) for stage in tiny)]
     overridden = [
         name
@@ -281,7 +312,8 @@ async def _checked_with_catalogue(
     for chair in asked:
         if chair.model not in entries:
             raise UnknownModel(_vanished(chair.slug, listed))
-    priced = await asyncio.to_thread(_seat, plan.panel, plan.settings, known, entries, alone=plan.alone, taken=taken)
+    ends: dict[str, Any] = {"alone": plan.alone, "judged_only": plan.judged_only, "strategy": plan.strategy}
+    priced = await asyncio.to_thread(_seat, plan.panel, plan.settings, known, entries, taken=taken, **ends)
     return replace(priced, warnings=(*plan.warnings, *_ignored(priced, entries)))
 
 
@@ -294,7 +326,7 @@ def _vanished(slug: str, listed: tuple[ModelInfo, ...]) -> str:
 def _ignored(plan: Plan, entries: Mapping[str, ModelInfo]) -> Iterator[str]:
     """A warning for each option that a model's catalogue entry does not list."""
     told: set[str] = set()
-    for stage, _, chair, _ in plan.places():
+    for stage, _, chair, *_ in plan.places():
         entry = entries.get(chair.model)
         if entry is None or entry.parameters is None:
             continue

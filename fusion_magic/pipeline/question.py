@@ -45,11 +45,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """What judge and synthesizer are told was asked: the question, the conversation before it, the reader's rulings."""
+    """What judge and synthesizer are told was asked: the question, the conversation before it, the reader's rulings,
+    and how seats ranked the responses.
+
+    `sample` numbers the orders in which the judge may read the responses; 0 is the one of every plain run.
+    """
 
     question: str
     turns: tuple[Turn, ...] = ()
     rulings: str = ""
+    ranking: str = ""
+    sample: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class Question:
     max_tokens: int | None = None
     response_format: Mapping[str, Any] | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
-    tool_choice: Literal["none"] | None = None
+    tool_choice: Literal["none", "required"] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
     allowance: Allowance = field(default_factory=Allowance)
     drafts: list[str] = field(default_factory=list[str])

@@ -31,7 +31,9 @@ class FusionRequest:
         turns: the conversation so far.
         notebook: where it was asked, for the accounts.
         any_age: reuse finished calls however old they are.
+        sample: which order of the responses the judge reads; see `Matter`.
         before_calls: awaited between the plan and the first call.
+        plan: who is asked, where that is settled already; it has the settings of this request.
     """
 
     prompt: str
@@ -45,7 +47,9 @@ class FusionRequest:
     turns: tuple[Turn, ...] = ()
     notebook: str = ""
     any_age: bool = False
+    sample: int = 0
     before_calls: Callable[[], Awaitable[None]] | None = None
+    plan: Plan | None = None
 
     def briefing(self, kit: Kit) -> Briefing:
         """What every seat is given."""
@@ -58,7 +62,7 @@ class FusionRequest:
 
     def matter(self) -> Matter:
         """What judge and synthesizer are told."""
-        return Matter(self._question(), self.turns, self.given.rulings)
+        return Matter(self._question(), self.turns, self.given.rulings, sample=self.sample)
 
     def _question(self) -> str:
         if not self.material.attachments:

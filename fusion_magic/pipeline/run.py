@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from ..errors import PanelFailed, SettingsError
+from ..errors import FusionError, PanelFailed, SettingsError
 from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
 from ..providers import Providers
 from ..results import FusionResult
@@ -20,12 +22,28 @@ from .panel import Skips
 from .plan import Plan, prepare
 from .question import Run
 from .request import FusionRequest
-from .stages import carry_out
+from .strategies import carry_out, strategy_of
 from .synthesis import check_schema
 
 if TYPE_CHECKING:
     from ..store import Store
     from .budget import Budget
+
+
+# Set while a run goes on, in its own context: what a model calls from it must not start another.
+_inside: ContextVar[bool] = ContextVar("fusion_magic_inside", default=False)
+
+
+@contextmanager
+def _no_run_inside() -> Generator[None]:
+    """Raise FusionError inside a run: a fusion that starts fusions would have no bound in calls or cost."""
+    if _inside.get():
+        raise FusionError("A fusion inside a fusion is refused: the panel is being asked already. Answer without it.")
+    before = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(before)
 
 
 class Sink:
@@ -76,16 +94,30 @@ async def run(
     Raises:
         SettingsError, KeyMissing, LocalModelError: before the first call.
         PanelFailed: no panelist answered.
+        FusionError: it is asked inside another run.
         asyncio.CancelledError: cancelled; `state.result()` is what there is.
     """
     _check(request)
     state = state if state is not None else Fold()
-    sink = Sink(state, emit)
+    with _no_run_inside():
+        return await _told_run(request, Sink(state, emit), state, providers, skips or Skips(), store)
+
+
+async def _told_run(
+    request: FusionRequest, sink: Sink, state: Fold, providers: Providers, skips: Skips, store: Store | None
+) -> FusionResult:
     tell = sink.tell
     notify = _from_any_thread(lambda text: tell(Notice(text)))
     given, panel = request.given, request.default_panel
-    plan = await prepare(
-        request.settings, providers, default_panel=panel, alone=given.alone, taken=given.labels, notify=notify
+    plan = request.plan or await prepare(
+        request.settings,
+        providers,
+        default_panel=panel,
+        alone=given.alone,
+        judged_only=given.judged_only,
+        taken=given.labels,
+        strategy=strategy_of(request.settings),
+        notify=notify,
     )
     sink.memory = memory = _memory(request, plan, store)
     async with request.tools(plan, notify, store) as kit:
@@ -97,7 +129,7 @@ async def run(
                 await request.before_calls()
             await memory.settled()  # a run that is paid for can always be found
             async with memory.keeping_drafts(state):
-                status, error = await carry_out(begun, plan, kit, request, skips or Skips())
+                status, error = await carry_out(begun, plan, kit, request, skips)
         except asyncio.CancelledError:
             tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
             raise
@@ -112,11 +144,12 @@ def _check(request: FusionRequest) -> None:
         raise SettingsError("The prompt is empty; write it below the %%fusion line.")
     if request.schema is not None:
         check_schema(request.schema)
+        strategy_of(request.settings).check(request.schema)
 
 
 def _checked(result: FusionResult) -> FusionResult:
     """The result. Raises PanelFailed, with the reasons, if nobody answered and nobody stopped it."""
-    if not result.responses and result.status != "cancelled":
+    if not result.responses and result.answer is None and result.status != "cancelled":
         reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
         raise PanelFailed(f"No panelist answered. {reasons}", result)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
@@ -49,15 +49,22 @@ async def synthesize(
 ) -> None:
     """Write the answer. Raises CallError if the synthesizer fails; its `text` is what it had written."""
     texts = {response.label: response.content for response in responses}
+    await write(run, plan, lambda chair: _question(run, chair, matter, texts, analysis), schema)
 
-    async def write(chair: Chair) -> None:
-        question = _question(run, chair, matter, texts, analysis)
+
+async def write(
+    run: Run, plan: Plan, question_for: Callable[[Chair], Question], schema: type[BaseModel] | None
+) -> None:
+    """Ask the synthesizer, or its fallback, and take what it writes as the answer. Raises CallError."""
+
+    async def attempt(chair: Chair) -> None:
+        question = question_for(chair)
         if schema is None:
             run.emit(AnswerReady((await ask(run, chair, question)).text.strip()))
         else:
             await _parsed(run, chair, question, schema)
 
-    await ask_or_fallback(run, "synthesis", plan.synthesizer, write)
+    await ask_or_fallback(run, "synthesis", plan.synthesizer, attempt)
     await checkpoint()  # no call follows in which an interrupt could pass
 
 
@@ -75,8 +82,8 @@ def _question(run: Run, chair: Chair, matter: Matter, texts: Mapping[str, str], 
     system = "\n\n".join(text for text in (chair.seat.system, run.settings.system) if text)
     return Question(
         "synthesis",
-        synthesis_messages(asked, texts, analysis, system=system, turns=turns, rulings=rulings),
-        version_of(SYNTHESIS_VERSION, turns, rulings),
+        synthesis_messages(asked, texts, analysis, system=system, turns=turns, rulings=rulings, ranking=matter.ranking),
+        version_of(SYNTHESIS_VERSION, turns, rulings, matter.ranking),
         temperature=chair.seat.temperature,
         seed=run_digest(asked, texts),
     )

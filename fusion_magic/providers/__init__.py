@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pydantic import SecretStr
 
+from ..errors import CallError
 from ..prices import FREE, UNKNOWN, Price
 from ..results import Source, Stage, Usage
 from ..settings import Effort, Endpoint
@@ -22,7 +23,8 @@ Notify = Callable[[str], None]
 class ChatRequest:
     """One call as a provider needs to know it.
 
-    `tools` are in the wire's form; `steps` is how many steps of its own server tools a server may take.
+    `tools` are in the wire's form; `steps` is how many steps of its own server tools a server may take. With
+    `simulated` nobody is asked: it is the way in which the call fails. `hear` is told the headers of the response.
     """
 
     endpoint: Endpoint
@@ -40,9 +42,11 @@ class ChatRequest:
     session: str = ""
     key: SecretStr | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
-    tool_choice: Literal["none"] | None = None
+    tool_choice: Literal["none", "required"] | None = None
     steps: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    simulated: str = ""
+    hear: Callable[[Mapping[str, str]], None] | None = None
 
     @property
     def name(self) -> str:
@@ -107,6 +111,21 @@ class ModelInfo:
     outputs: frozenset[str] | None = None
 
 
+@dataclass(slots=True)
+class Turn:
+    """An attempt's turn at its endpoint.
+
+    Attributes:
+        waited: seconds until it came, which are not the model's.
+        patience: how often more than its retries a call may be sent again that was told to slow down.
+        error: how the attempt failed; whoever gives turns learns from it.
+    """
+
+    waited: float = 0.0
+    patience: int = 0
+    error: CallError | None = None
+
+
 class Provider(Protocol):
     """What answers calls. `stream` raises a CallError; a stream that ends well has yielded a `finish`."""
 
@@ -141,7 +160,11 @@ class Providers:
         """Chunks from whoever answers for the request's endpoint."""
         from .scripted import installed
 
-        if script := installed():
+        if request.simulated:
+            from .simulated import failing
+
+            answers = failing(request)
+        elif script := installed():
             answers = script.stream(request)
         elif request.endpoint.is_local:
             answers = self.client.stream(await self._to_child(request))
@@ -157,6 +180,10 @@ class Providers:
         child = await asyncio.to_thread(start, notify=_say_nothing)
         endpoint = request.endpoint.model_copy(update={"base_url": child.base_url})
         return replace(request, endpoint=endpoint, key=SecretStr(child.key))
+
+    def turn(self, request: ChatRequest) -> AbstractAsyncContextManager[Turn]:
+        """The block in which one attempt is made; here it begins at once."""
+        return nullcontext(Turn())
 
     async def make_ready(self, endpoint: Endpoint, notify: Notify) -> None:
         """Whatever must be done before the first call: the embedded model fetched and started, a key found.

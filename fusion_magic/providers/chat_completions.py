@@ -100,6 +100,8 @@ class ChatCompletions:
                 headers=headers_of(endpoint, key),
                 timeout=httpx.Timeout(None, connect=request.connect_timeout),
             ) as response:
+                if request.hear:
+                    request.hear(response.headers)
                 if response.status_code != 200:
                     raise refusal(request, response.status_code, response.headers, await _start_of(response), key)
                 async with aclosing(_chunks(request, response, key)) as chunks:

@@ -25,6 +25,7 @@ from ..keys import redact
 from ..settings import Endpoint
 from . import ChatRequest
 from .json_values import as_list, as_object
+from .limits import closed_for
 
 OVERFLOW = re.compile(
     r"context[_ ](length|size|window)|maximum context|exceed_context_size|prompt is too long|token_limit_exceeded"
@@ -186,10 +187,15 @@ def _words(error: dict[str, Any]) -> list[str]:
 
 
 def _retry_after(headers: Mapping[str, str], error: dict[str, Any]) -> float | None:
-    for value in (headers.get("retry-after"), as_object(error.get("availability")).get("retry_after")):
+    """Seconds that the server asks to wait: in so many words, else until what it allows is there again."""
+    # OpenRouter hands on the headers of the provider behind it.
+    theirs = as_object(as_object(error.get("metadata")).get("headers"))
+    behind = {name.lower(): str(value) for name, value in theirs.items()}
+    availability = as_object(error.get("availability"))
+    for value in (headers.get("retry-after"), availability.get("retry_after"), behind.get("retry-after")):
         if value is not None and (seconds := _seconds(str(value))) is not None:
             return seconds
-    return None
+    return closed_for(headers) or closed_for(behind)
 
 
 def _seconds(value: str) -> float | None:

@@ -95,6 +95,10 @@ class Store:
         """Keep the result in place of the journal."""
         return self._write(lambda: runs.ended(result, place))
 
+    def keep_answer(self, key: str, run: str) -> Future[None]:
+        """Let `answered` return this run, whose result is kept."""
+        return self._write(lambda: runs.answering(key, run))
+
     def keep_web(self, key: str, value: Any) -> Future[None]:
         """Keep for a day what a tool found on the web; JSON."""
         return self._write(lambda: calls.web_kept(key, value))
@@ -135,6 +139,10 @@ class Store:
     def find(self, key: str) -> KeptCall | None:
         """The newest call of the key that was kept as reusable; None also if the store can't be read."""
         return self._try(lambda db: calls.find(db, key))
+
+    def answered(self, key: str) -> FusionResult | None:
+        """The result that `keep_answer` named last for the key; None also if the store can't be read."""
+        return self._try(lambda db: runs.answered(db, key))
 
     def web(self, key: str) -> tuple[datetime, Any] | None:
         """When `keep_web` got it, UTC, and what; None after a day, and if the store can't be read."""

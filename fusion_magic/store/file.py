@@ -44,6 +44,11 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE web (key TEXT PRIMARY KEY, made REAL NOT NULL, body BLOB NOT NULL)",
         "CREATE INDEX web_by_time ON web (made)",
     ),
+    # Which run answered a row of a batch.
+    (
+        "CREATE TABLE answered (key TEXT PRIMARY KEY, run TEXT NOT NULL)",
+        "CREATE INDEX answered_by_run ON answered (run)",
+    ),
 )
 
 

@@ -54,6 +54,18 @@ def ended(result: FusionResult, place: Place) -> list[Statement]:
     ]
 
 
+def answering(key: str, run: str) -> list[Statement]:
+    """The run that answers what this key stands for."""
+    return [("INSERT OR REPLACE INTO answered (key, run) VALUES (?, ?)", (key, run))]
+
+
+def answered(db: sqlite3.Connection, key: str) -> FusionResult | None:
+    """The result of the run that answers it. Raises ValueError if it can't be read."""
+    sql = "SELECT body FROM answered JOIN records USING (run) WHERE key = ?"
+    row = db.execute(sql, (key,)).fetchone()
+    return FusionResult.model_validate(unpacked(row[0])) if row else None
+
+
 def _row(run: RunStarted | FusionResult, place: Place, thread: str | None) -> tuple[object, ...]:
     line = next((line.strip() for line in run.prompt.splitlines() if line.strip()), "")
     named = (_panel(run.settings), place.notebook, place.preset, thread, line[:LINE], run.prompt[:SEARCHED])

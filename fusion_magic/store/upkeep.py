@@ -28,7 +28,7 @@ def prune(db: sqlite3.Connection, older: timedelta) -> int:
     with transaction(db):
         db.execute("DELETE FROM calls WHERE made < ?", (before,))
         db.execute("DELETE FROM web WHERE made < ?", (before,))
-        for table in ("events", "drafts", "records"):
+        for table in ("events", "drafts", "records", "answered"):
             db.execute(f"DELETE FROM {table} WHERE run IN (SELECT id FROM runs WHERE created < ?)", (before,))
         runs = db.execute("DELETE FROM runs WHERE created < ?", (before,)).rowcount
     _wipe(db)
@@ -43,7 +43,7 @@ def forget(db: sqlite3.Connection, run: str) -> int:
     run = full_id(db, run)
     with transaction(db):
         calls = db.execute("DELETE FROM calls WHERE run = ?", (run,)).rowcount
-        for table in ("events", "drafts", "records"):
+        for table in ("events", "drafts", "records", "answered"):
             db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
         db.execute("DELETE FROM web")
         db.execute("UPDATE spend SET run = '' WHERE run = ?", (run,))

@@ -154,6 +154,14 @@ TOOL_CASES = {
         prepare=_mcp,
     ),
 }
+SIMULATED = Case(
+    f"{MODELS} --simulate B=down,judge=badjson --retries 0",
+    lambda result, asked: (
+        [lost.label for lost in result.failed_models] == ["B"]
+        and result.analysis is None
+        and {request.label for request in asked} == {"A", ""}
+    ),
+)
 MONEY_CASES = {
     "store": Case(f"{MODELS} --no-store", lambda result, _: any("--no-store" in told for told in result.warnings)),
     "reuse": Case(f"{MODELS} --reuse never", set_to("reuse", "never")),
@@ -161,4 +169,23 @@ MONEY_CASES = {
     "max_age": Case(f"{MODELS} --max-age 30m", set_to("max_age", "30m")),
     "max_usd": Case(f"{MODELS} --max-usd 5 --allow-unpriced", set_to("max_usd", 5.0)),
     "allow_unpriced": Case(f"{MODELS} --max-usd 5 --allow-unpriced", set_to("allow_unpriced", True)),
+}
+SURE = {"a/one": "Answer: Paris\nConfidence: 90", "b/two": "Answer: Bonn\nConfidence: 40"}
+STRATEGY_CASES = {
+    "strategy": Case(f"{MODELS} --strategy vote", lambda result, asked: len(result.votes) == len(asked) == 2),
+    "samples": Case(f"{MODELS} --strategy self --samples 3", lambda result, _: len(result.responses) == 3),
+    "rounds": Case(f"{MODELS} --strategy moa --rounds 3", lambda result, _: len(result.earlier) == 4),
+    "weights": Case(
+        f"{MODELS} --strategy vote --weights confidence",
+        lambda result, _: [vote.weight for vote in result.votes] == [0.9, 0.4],
+        SURE,
+    ),
+    "threshold": Case(
+        f"{MODELS} -m c/three --strategy scout --threshold 0",
+        lambda result, asked: len(asked) == 2,
+        {"*": "In short: x"},
+    ),
+    "must_ask": Case(
+        f"{MODELS} --strategy auto --must-ask", lambda _, asked: [call.tool_choice for call in asked] == ["required"]
+    ),
 }

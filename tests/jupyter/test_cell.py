@@ -68,7 +68,7 @@ def test_a_result_that_can_not_be_drawn_is_kept_and_named(cell: Cells, capsys: p
 
     parsed = flags.parse("--static")
     asked = object.__new__(Undrawable)
-    for name in ("settings", "into", "static", "raw", "quiet", "background"):
+    for name in ("settings", "into", "static", "raw", "quiet", "background", "teach"):
         object.__setattr__(asked, name, getattr(parsed, name))
     kept: list[FusionResult] = []
     with scripted({"*": "Paris."}):

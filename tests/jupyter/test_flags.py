@@ -134,5 +134,10 @@ def test_into_takes_only_a_name_that_can_be_a_variable(name: str) -> None:
 def test_help_names_every_flag() -> None:
     told = parser().format_help()
 
-    for name in [*Settings.model_fields, "into", "static", "raw", "quiet", "dry_run", "confirm"]:
+    for name in [*Settings.model_fields, "into", "static", "raw", "quiet", "dry_run", "confirm", "teach"]:
         assert all(flag in told for flag in flags_of(name))
+
+
+def test_a_lesson_and_the_answer_alone_can_not_both_be_shown() -> None:
+    with pytest.raises(UsageError, match="choose one of them"):
+        parse("--teach --quiet")

@@ -14,7 +14,7 @@ from fusion_magic.providers.scripted import Script
 from fusion_magic.results import FusionResult
 
 from .conftest import Cells
-from .flag_cases import ANALYSIS, ANSWERS, CHAIRS, MODELS, MONEY_CASES, TOOL_CASES, Case
+from .flag_cases import ANALYSIS, ANSWERS, CHAIRS, MODELS, MONEY_CASES, SIMULATED, STRATEGY_CASES, TOOL_CASES, Case
 
 NEVER = Line("Too late.", first_token=600.0)
 STALLS = Line("Too slow.", gap=600.0)
@@ -99,6 +99,8 @@ CASES = {
     "private": Case(f"{MODELS} --private", lambda _, asked: all(call.private for call in asked)),
     **TOOL_CASES,
     **MONEY_CASES,
+    **STRATEGY_CASES,
+    "simulate": SIMULATED,
 }
 
 

@@ -10,6 +10,7 @@ import pytest
 SHEETS = {
     "live/widget.css": r"\.fm-live\b",
     "picker/widget.css": r"\.fm-(picker|place)\b|:where\(\.fm-picker\) ",
+    "teach/widget.css": r"\.fm-teach\b",
     "static/style.css": r"\.fm-result\b",
 }
 

@@ -21,6 +21,7 @@ from fusion_magic.events import (
     RunStarted,
     SeatAnswered,
     SeatFailed,
+    Told,
     ToolEnded,
     ToolStarted,
     Warned,
@@ -29,6 +30,7 @@ from fusion_magic.events import (
 from fusion_magic.results import Analysis, FailedModel, FusionResult, Response, Source, ToolUse
 from fusion_magic.store import Store
 from fusion_magic.store.bodies import event_body, event_from, packed
+from fusion_magic.votes import Ballot, Change, Decision, Vote
 from store.keeping import HERE, NOW, alter, call, keep_run, kept, one_seat, started
 
 HOSTILE = "NUL \x00, half a pair \ud800, '\"; DROP TABLE runs; --\n\u202e"
@@ -47,6 +49,10 @@ WHOLE: list[Event] = [
     SeatAnswered(Response(label="A", model="vendor/a", content=HOSTILE, sources=(Source(url="https://a.org"),))),
     SeatFailed(FailedModel(label="B", model="vendor/b", error="Gone.", status_code=404)),
     AnalysisReady(Analysis(consensus=("All agree.",))),
+    Told(Vote(label="A", choice="17")),
+    Told(Ballot(label="A", ranking=("B", "C"))),
+    Told(Change(label="A", round=2, changed=None)),
+    Told(Decision(asked=True, reason="They disagree.", agreement=0.1, threshold=0.6)),
     CallStarted("synthesis", "", "vendor/j"),
     Delta("synthesis", "", "The ans"),
     AnswerReady("The answer."),

@@ -27,6 +27,7 @@ GUIDE = """%%fusion [-p PANEL] [-m MODEL …]   ask a panel the text of the cell
 %fusion last                       the latest run; it is in `_fusion` then
 %fusion history [WORD]             earlier runs, of every notebook; those whose prompt has the word
 %fusion show ID                    an earlier run; the beginning of its ID is enough
+%fusion teach [ID]                 an earlier run, or the latest, as a lesson: stages open one by one, names come last
 %fusion resume [ID] [FLAG …]       finish a run that was stopped, cut off, or limited; without ID the latest of these
 %fusion rejudge ID --judge MODEL   compare and write anew, from the answers there are; --rubric TEXT, --synthesizer
 %fusion costs [--by KIND]          what was paid by model; or by day, notebook, preset
@@ -60,6 +61,7 @@ def run(line: str, shell: InteractiveShell) -> FusionResult | Again | None:
         "last": lambda words: past.last(words, shell),
         "history": past.history,
         "show": past.show,
+        "teach": lambda words: past.teach(words, shell),
         "resume": lambda words: past.resume(words, shell),
         "rejudge": lambda words: past.rejudge(words, shell),
         "costs": costs.costs,

@@ -101,6 +101,17 @@ def show(words: list[str]) -> FusionResult:
     return _shown(opened().load(words[0]))
 
 
+def teach(words: list[str], shell: InteractiveShell) -> None:
+    """Show a run as a lesson; `_lesson` holds it."""
+    if len(words) > 1:
+        raise UsageError("%fusion teach takes the ID of one run, or nothing; `%fusion history` lists them")
+    from ..teach import Lesson
+
+    lesson = Lesson(opened().load(words[0]) if words else api.last() or opened().load(_latest(shell).id))
+    shell.push({"_lesson": lesson})
+    display(lesson)
+
+
 def _shown(result: FusionResult) -> FusionResult:
     display(bundle(result), raw=True)
     return result

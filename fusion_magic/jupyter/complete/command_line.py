@@ -31,7 +31,7 @@ def command_line(before: list[str], typed: str, after: list[str], namespace: Nam
             return _costs(more, typed)
         case ["store", *more]:
             return _store(more, written)
-        case ["show"] | ["resume" | "rejudge"] if not typed.startswith("-"):
+        case ["show" | "teach"] | ["resume" | "rejudge"] if not typed.startswith("-"):
             return runs(typed)
         case ["resume" | "rejudge", *more]:
             return flag_line(more, written, after, namespace)

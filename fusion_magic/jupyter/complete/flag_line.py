@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from ...presets import user_file
-from ...settings import BUILT_IN
+from ...settings import BUILT_IN, FAILURES, JUDGE_FAILURES, LABELS
 from ...tools.columns import is_frame
 from .. import flags
 from .values import (
@@ -79,6 +79,8 @@ def _value(action: argparse.Action, written: str, namespace: Namespace) -> Candi
             return models(typed)
         case "tools":
             return one_more([*BUILT_IN, "none", *variables(namespace, is_tool)], typed, "tool")
+        case "simulate":
+            return one_more(_failures(), typed, "failure")
         case "data":
             return one_more(variables(namespace, is_frame), typed, "variable")
         case "mcp":
@@ -91,3 +93,9 @@ def _value(action: argparse.Action, written: str, namespace: Namespace) -> Candi
             return values_or_paths(variables(namespace, can_be_attached), written, files=True)
         case _:
             return NONE
+
+
+def _failures() -> list[str]:
+    """Every place with every way in which it can be made to fail."""
+    places = {**dict.fromkeys(LABELS, FAILURES), "judge": JUDGE_FAILURES, "synthesizer": FAILURES}
+    return [f"{place}={failure}" for place, ways in places.items() for failure in ways]

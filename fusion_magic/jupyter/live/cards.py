@@ -24,12 +24,13 @@ from ...events import (
     RunStarted,
     SeatAnswered,
     SeatFailed,
+    Told,
     ToolEnded,
     ToolStarted,
     Warned,
 )
 from ...prices import Price
-from ...results import Analysis, Call, Stage, Usage, dollars
+from ...results import Analysis, Call, FailedModel, Stage, Usage, dollars
 from ..markup import to_html
 from ..static.words import Row, findings
 from .card import NAME_AT_MOST, Card, short
@@ -80,14 +81,13 @@ class Board:
             case SeatAnswered():
                 self._card("panel", event.response.label).settle("done")
             case SeatFailed():
-                lost = event.failed
-                self._card("panel", lost.label).lose("skipped" if lost.skipped else "failed", lost.error)
+                self._lose(event.failed)
             case AnalysisReady():
-                judge = self._card("judge", "")
-                judge.text.put(_analysis_html(event.analysis))
-                judge.settle("done")
+                self._end_judge(event.analysis)
             case AnswerReady():
-                self._card("synthesis", "").settle("done")
+                self._end_writer()
+            case Told():
+                pass
             case RunEnded():
                 self._end(event)
             case _:
@@ -95,31 +95,44 @@ class Board:
 
     def _deal(self, plan: tuple[PlannedCall, ...]) -> None:
         for call in plan:
-            price = str(Price(call.prompt_price, call.completion_price))
-            if call.fallback:
-                self._card(call.stage, call.label).price += f", or {call.model} ({price})"
-            else:
-                card = Card(NAMES.get(call.stage, call.label), call.stage, call.model, price)
-                self.cards[call.label or call.stage] = card
+            key, price = _key(call.stage, call.label), str(Price(call.prompt_price, call.completion_price))
+            spare = f", or {call.model} ({price})"
+            if not call.fallback:  # a later round has the card of the first
+                self.cards.setdefault(key, Card(_name(call.stage, call.label), call.stage, call.model, price))
+            elif not self.cards[key].price.endswith(spare):
+                self.cards[key].price += spare
 
     def _card(self, stage: Stage, label: str) -> Card:
-        return self.cards[label or stage]
+        return self.cards[_key(stage, label)]
 
     def _end_call(self, call: Call) -> None:
         self._card(call.stage, call.label).end_call(call)
         self.calls.append(call)
 
+    def _lose(self, lost: FailedModel) -> None:
+        self._card("panel", lost.label).lose("skipped" if lost.skipped else "failed", lost.error)
+
+    def _end_judge(self, analysis: Analysis) -> None:
+        judge = self._card("judge", "")
+        judge.text.put(_analysis_html(analysis))
+        judge.settle("done")
+
+    def _end_writer(self) -> None:
+        """Where nobody writes, a seat's own words are the answer."""
+        if writer := self.cards.get("synthesis"):
+            writer.settle("done" if writer.attempt else "skipped")
+
     def _give_up_judge(self, stage: Stage) -> None:
         """A judge that wrote nothing readable ends without an event of its own."""
-        judge = self.cards["judge"]
-        if stage == "synthesis" and judge.is_going:
+        judge = self.cards.get("judge")
+        if stage == "synthesis" and judge and judge.attempt and judge.is_going:
             judge.settle("failed", "There is no analysis.")
 
     def _end(self, event: RunEnded) -> None:
         self.ended = event
         for card in self.cards.values():
             if card.is_going:
-                card.settle("stopped")
+                card.settle("stopped" if card.attempt or event.status != "ok" else "skipped")
 
     def news(self) -> dict[str, Any]:
         """What has changed since this was last asked for; empty if nothing has."""
@@ -178,6 +191,15 @@ class Board:
             return ""
         partial = any(call.cost is None or call.unreported for call in self.calls)
         return f"{'at least ' if partial else ''}{dollars(sum(priced))}{'' if self.ended else ' so far'}"
+
+
+def _key(stage: Stage, label: str) -> str:
+    """A card's key: a seat's letter, its ballot, the judge or the synthesizer."""
+    return f"{stage} {label}" if label and stage != "panel" else label or stage
+
+
+def _name(stage: Stage, label: str) -> str:
+    return f"{label}'s ballot" if label and stage == "judge" else NAMES.get(stage, label)
 
 
 def _analysis_html(analysis: Analysis) -> str:

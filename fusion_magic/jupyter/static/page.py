@@ -11,15 +11,17 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
-from ...results import FailedModel, FusionResult, Response, Source
+from ...results import Analysis, FailedModel, FusionResult, Response, Source
 from ..markup import code_css, escape, to_html
 from .citations import cited_html, link
+from .steps import earlier_line, steps, steps_title
 from .words import (
     NEXT,
     Row,
     Use,
     answer_of,
     by_topic,
+    counts,
     fate,
     findings,
     judge_line,
@@ -57,6 +59,7 @@ def html(result: FusionResult) -> str:
     parts = [
         *(f'<p class="fm-notice">{escape(line)}</p>' for line in notices(result)),
         _answer(result),
+        _steps(result),
         _analysis(result),
         f'<div class="fm-seats" {BOXES}>{"".join(seats)}</div>' if seats else "",
         _sources(result.sources),
@@ -119,7 +122,8 @@ def _compact(fragment: str) -> str:
     return _KEPT.sub(lambda found: found[1] or " ", fragment)
 
 
-def _text(markdown: str) -> str:
+def text_html(markdown: str) -> str:
+    """What a model wrote, sanitized; what scrolls in it can be reached by the keyboard."""
     return f'<div class="fm-text" {WIDE}>{_compact(to_html(markdown, new_tabs=False))}</div>'
 
 
@@ -134,6 +138,18 @@ def _answer(result: FusionResult) -> str:
     return f'{above}<div class="fm-answer" {WIDE}>{_compact(cited_html(result, answer))}</div>' if answer else ""
 
 
+# --- what a strategy counted -------------------------------------------------------------------------
+
+
+def _steps(result: FusionResult) -> str:
+    if not (title := steps_title(result)):
+        return ""
+    kinds = (f'<h2 class="fm-kind jp-toc-ignore" {KIND}>{kind}</h2>{_rows(rows)}' for kind, rows in steps(result))
+    before = (_details("fm-response", escape(earlier_line(each)), text_html(each.content)) for each in result.earlier)
+    body = "".join((*kinds, *before))
+    return f"<div {BOXES}>{_details('fm-steps', f'<strong>{escape(title)}</strong>', body, is_open=True)}</div>"
+
+
 # --- the analysis -----------------------------------------------------------------------------------
 
 
@@ -141,11 +157,16 @@ def _analysis(result: FusionResult) -> str:
     tools = _tools(tool_uses(result, ""), of="Judge: ")
     if result.analysis is None:
         return f"<div {BOXES}>{tools}</div>" if tools else ""
-    kinds = list(findings(result.analysis))
-    found = "".join(f'<h2 class="fm-kind jp-toc-ignore" {KIND}>{kind}</h2>{_rows(rows)}' for kind, rows in kinds)
-    body = f"{_legend(result.responses)}{found}" if kinds else "<p>No findings.</p>"
+    found = findings_html(result.analysis)
+    body = f"{_legend(result.responses)}{found}" if found else "<p>No findings.</p>"
     made = _details("fm-analysis", f"<strong>{escape(judge_line(result))}</strong>", body + tools, is_open=True)
     return f"<div {BOXES}>{made}</div>"
+
+
+def findings_html(analysis: Analysis) -> str:
+    """The findings with the letters of their seats, and no model's name; nothing if there are none."""
+    kinds = findings(analysis)
+    return "".join(f'<h2 class="fm-kind jp-toc-ignore" {KIND}>{kind}</h2>{_rows(rows)}' for kind, rows in kinds)
 
 
 def _legend(responses: Iterable[Response]) -> str:
@@ -195,11 +216,11 @@ def _summary(label: str, model: str, rest: str) -> str:
 
 
 def _response(result: FusionResult, response: Response) -> str:
-    thought = _details("fm-reasoning", "Reasoning", _text(response.reasoning)) if response.reasoning else ""
+    thought = _details("fm-reasoning", "Reasoning", text_html(response.reasoning)) if response.reasoning else ""
     cited = f"<p>Sources</p>{_links(response.sources)}" if response.sources else ""
     summary = _summary(response.label, named(response.model, response.served_model), seat_figures(result, response))
     tools = _tools(tool_uses(result, response.label))
-    return _details("fm-response", summary, thought + tools + _text(response.content) + cited)
+    return _details("fm-response", summary, thought + tools + text_html(response.content) + cited)
 
 
 def _tools(uses: list[Use], of: str = "") -> str:
@@ -210,7 +231,7 @@ def _tools(uses: list[Use], of: str = "") -> str:
 
 
 def _lost(lost: FailedModel, tools: list[Use]) -> str:
-    written = _text(lost.content) if lost.content else ""
+    written = text_html(lost.content) if lost.content else ""
     summary = _summary(lost.label, lost.model, fate(lost))
     return _details("fm-response fm-lost", summary, f"<p>{escape(lost.error)}</p>{_tools(tools)}{written}")
 
@@ -233,4 +254,5 @@ def _links(sources: Iterable[Source], with_seats: bool = False) -> str:
 def _foot(result: FusionResult) -> str:
     names = ", ".join(f"<code>{name}</code>" for name in NEXT)
     told = " · ".join(filter(None, (totals(result), provenance(result))))
-    return f'<p class="fm-foot">{escape(told)} · {names}</p>'
+    counted = f'<p class="fm-counts">{escape(line)}</p>' if (line := counts(result)) else ""
+    return f'{counted}<p class="fm-foot">{escape(told)} · {names}</p>'

@@ -11,11 +11,13 @@ from markdown_it import MarkdownIt
 
 from ...results import FusionResult, Response, Source
 from ..markup import MAX_CHARACTERS, plain, safe_markdown
+from .steps import earlier_line, steps, steps_title
 from .words import (
     NEXT,
     Row,
     answer_of,
     by_topic,
+    counts,
     fate,
     findings,
     is_web,
@@ -56,7 +58,8 @@ def markdown(result: FusionResult) -> str:
     parts = [
         *(f"> {_line(note)}" for note in notices(result)),
         f"*{title}*" if title else "",
-        _closed(answer),
+        closed(answer),
+        *_steps_markdown(result),
         *_analysis_markdown(result),
         *(_response_markdown(result, seat) for seat in result.responses),
         *_lost_markdown(result),
@@ -68,7 +71,7 @@ def markdown(result: FusionResult) -> str:
 
 def _response_markdown(result: FusionResult, seat: Response) -> str:
     head = f"**{_line(seat_line(result, seat))}**"
-    return "\n\n".join(filter(None, (head, _tools_markdown(result, seat.label), _closed(_beginning(seat.content)))))
+    return "\n\n".join(filter(None, (head, _tools_markdown(result, seat.label), closed(_beginning(seat.content)))))
 
 
 def _tools_markdown(result: FusionResult, label: str, of: str = "") -> str:
@@ -104,6 +107,16 @@ def answer_markdown(result: FusionResult) -> str:
     return safe_markdown("\n\n".join([*(f"> {_line(note)}" for note in notes if note), answer]))
 
 
+def _steps_markdown(result: FusionResult) -> Iterator[str]:
+    """What a strategy counted, and the beginnings of what was written in earlier rounds."""
+    if title := steps_title(result):
+        yield f"### {_line(title)}"
+    for kind, rows in steps(result):
+        yield f"**{kind}**\n\n" + "\n".join(_items(rows))
+    for each in result.earlier:
+        yield f"**{_line(earlier_line(each))}**\n\n{closed(_beginning(each.content))}"
+
+
 def _analysis_markdown(result: FusionResult) -> Iterator[str]:
     tools = _tools_markdown(result, "", of="Judge: ")
     if result.analysis is None:
@@ -131,15 +144,16 @@ def _lost_markdown(result: FusionResult) -> Iterator[str]:
     for lost in result.failed_models:
         yield f"**{lost.label} · {_line(lost.model)} · {fate(lost)}**\n\n{_line(lost.error)}"
         yield _tools_markdown(result, lost.label)
-        yield _closed(_beginning(lost.content))
+        yield closed(_beginning(lost.content))
 
 
 def _foot_markdown(result: FusionResult) -> str:
     names = ", ".join(f"`{name}`" for name in NEXT)
-    return " · ".join(filter(None, (f"*{totals(result)}*", names, _line(provenance(result)))))
+    foot = " · ".join(filter(None, (f"*{totals(result)}*", names, _line(provenance(result)))))
+    return "\n\n".join(filter(None, (counts(result), foot)))
 
 
-def _closed(content: str) -> str:
+def closed(content: str) -> str:
     """Markdown whose last code block is closed, so that it does not swallow what follows."""
     content = plain(content)
     if len(content) > MAX_CHARACTERS or not ("```" in content or "~~~" in content):
@@ -182,6 +196,7 @@ def answer_text(result: FusionResult) -> str:
 def _parts(result: FusionResult) -> Iterator[str]:
     yield from notices(result)
     yield from answer_of(result)
+    yield from _steps_text(result)
     yield from _analysis_text(result)
     for seat in result.responses:
         yield "\n".join((_line(seat_line(result, seat)), *_tools_text(result, seat.label), _beginning(seat.content)))
@@ -189,6 +204,7 @@ def _parts(result: FusionResult) -> Iterator[str]:
         head = (_line(f"{lost.label} · {lost.model} · {fate(lost)}"), _line(lost.error))
         yield "\n".join(filter(None, (*head, *_tools_text(result, lost.label), _beginning(lost.content))))
     yield "\n".join(_sources_text(result.sources))
+    yield counts(result)
     yield " · ".join(filter(None, (totals(result), _line(provenance(result)), ", ".join(NEXT))))
 
 
@@ -206,6 +222,14 @@ def _sources_text(sources: tuple[Source, ...]) -> Iterator[str]:
         yield f"  {' · '.join(filter(None, parts))}"
 
 
+def _steps_text(result: FusionResult) -> Iterator[str]:
+    yield _line(steps_title(result))
+    for kind, rows in steps(result):
+        yield _kind_text(kind, rows)
+    for each in result.earlier:
+        yield "\n".join((_line(earlier_line(each)), _beginning(each.content)))
+
+
 def _analysis_text(result: FusionResult) -> Iterator[str]:
     tools = "\n".join(_tools_text(result, "", of="Judge: "))
     if result.analysis is None:
@@ -216,11 +240,15 @@ def _analysis_text(result: FusionResult) -> Iterator[str]:
     if not kinds:
         yield "No findings."
     for kind, rows in kinds:
-        lines = [kind]
-        for topic, stances in by_topic(rows):
-            lines += [f"  {_line(topic)}"] if topic else []
-            indent = "    " if topic else "  "
-            for row in filter(lambda row: row.text, stances):
-                lines.append(f"{indent}{f'[{_line(row.seats)}] ' if row.seats else ''}{_line(row.text)}")
-        yield "\n".join(lines)
+        yield _kind_text(kind, rows)
     yield tools
+
+
+def _kind_text(kind: str, rows: list[Row]) -> str:
+    lines = [kind]
+    for topic, stances in by_topic(rows):
+        lines += [f"  {_line(topic)}"] if topic else []
+        indent = "    " if topic else "  "
+        for row in filter(lambda row: row.text, stances):
+            lines.append(f"{indent}{f'[{_line(row.seats)}] ' if row.seats else ''}{_line(row.text)}")
+    return "\n".join(lines)

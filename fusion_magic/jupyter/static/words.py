@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
+from ...examine.costs import times_the_dearest
 from ...results import (
     Analysis,
     Call,
@@ -219,6 +220,20 @@ def by_topic(rows: list[Row]) -> list[tuple[str, list[Row]]]:
 
 
 # --- the foot ---------------------------------------------------------------------------------------
+
+
+def counts(result: FusionResult) -> str:
+    """What the judge found in numbers, and the run's cost beside its dearest seat's: counts, no verdict.
+
+    "3 contradictions, 2 points only one seat had, 5.1 × the dearest seat alone"; parts that are not known are left out.
+    """
+    parts: list[str] = []
+    if result.analysis is not None:
+        contradictions, alone = len(result.analysis.contradictions), len(result.analysis.unique_insights)
+        parts = [counted(contradictions, "contradiction"), f"{counted(alone, 'point')} only one seat had"]
+    if (times := times_the_dearest(result)) is not None:
+        parts.append(f"{times:.1f} × the dearest seat alone")
+    return ", ".join(parts)
 
 
 def totals(result: FusionResult) -> str:

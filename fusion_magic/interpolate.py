@@ -1,4 +1,4 @@
-"""Puts the notebook's values into a prompt: `{name}`, `{df.columns}`, `{rows[0]}`, `{cfg["key"]}`, and nothing else.
+"""Puts values into a prompt: `{name}`, `{df.columns}`, `{rows[0]}`, `{cfg["key"]}`, and nothing else.
 
 Prompts are full of braces that are not for us: code, JSON, LaTeX, templates. So a pair of braces is replaced only if it
 holds a path that exists in the namespace; everything else reaches the model untouched, without an error.
@@ -72,6 +72,19 @@ def interpolate(prompt: str, namespace: Mapping[str, object]) -> Interpolated:
     found = {path: value for path, value in values.items() if value}
     used = (Substitution(path, kind, len(value.text), value.note) for path, (value, kind) in found.items())
     return Interpolated("".join(parts), tuple(used))
+
+
+def fields(prompt: str) -> dict[str, str]:
+    """Every path in the prompt that `interpolate` would replace if it existed, with the name it begins with."""
+    found: dict[str, str] = {}
+    position = 0
+    for kind, part in segments(prompt):
+        if kind == "text" and "{" in part:
+            for field in _FIELD.finditer(prompt, position, position + len(part)):
+                if field["path"] and not _belongs_to_something_else(prompt, field.start()):
+                    found[field["path"]] = field["root"]
+        position += len(part)
+    return found
 
 
 def _replaced(
@@ -154,7 +167,8 @@ def _bounded(text: str) -> _Written:
 def _collection(value: Any) -> _Written:
     """JSON if it can be, which models read best; written piece by piece, so that a huge list stops at the limit."""
     try:
-        pieces, length = [], 0
+        pieces: list[str] = []
+        length = 0
         for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
             pieces.append(piece)
             length += len(piece)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_magic.jupyter.segments import segments
+from fusion_magic.segments import segments
 
 MEGABYTE = 1_000_000
 PIECES = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_magic.jupyter.interpolate import MAX_CELL, MAX_CHARACTERS, Substitution, interpolate
+from fusion_magic.interpolate import MAX_CELL, MAX_CHARACTERS, Substitution, interpolate
 
 NAMES = ["a", "name", "x", "key", "df"]
 PIECES = [

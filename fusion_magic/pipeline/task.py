@@ -1,0 +1,24 @@
+"""What a strategy asks of every seat beside the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Words that follow the prompt.
+
+    Attributes:
+        words: for full-sized models.
+        version: of these words.
+        tiny_words: for the embedded model.
+        tiny_sampling: body fields in place of its usual ones.
+    """
+
+    words: str
+    version: str
+    tiny_words: str = ""
+    tiny_sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
