@@ -285,6 +285,7 @@ def test_leaving_the_block_early_stops_the_run_and_the_server_sees_it(server: Se
         async with stream("Why?", **panel(server, "a", "slow")) as events:
             async for event in events:
                 if isinstance(event, SeatAnswered):
+                    await asyncio.to_thread(server.wait_open)  # the other seat's call may still be on its way
                     break
 
     asyncio.run(main())
