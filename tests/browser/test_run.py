@@ -67,7 +67,7 @@ def opened(lab: Lab) -> Iterator[Scene]:
     with Server() as server:
         models = [f"-m {name}@{server.base_url}" for name in "abc"]
         chairs = [f"--{chair} {name}@{server.base_url}" for chair, name in (("judge", "j"), ("synthesizer", "w"))]
-        line = " ".join([*models, *chairs])
+        line = " ".join([*models, *chairs, "--fresh all"])  # the cells of one test are those of the next
         write_notebook(lab.root / "run.ipynb", [source.format(line=line) for source in CELLS.values()])
         notebook = lab.open("run.ipynb")
         notebook.page.on("dialog", lambda dialog: dialog.accept())  # a reload asks whether to leave the page
