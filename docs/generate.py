@@ -15,10 +15,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from fusion_magic import errors, results, votes
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.jupyter import commands, flags
 from fusion_magic.pipeline.strategies import STRATEGIES
 from fusion_magic.presets import FREE_MEMBER, UserFile, panels
-from fusion_magic.settings import Endpoint, Panel, Panelist, Settings
+from fusion_magic.settings import Panel, Panelist, Settings
 
 TARGET = Path(__file__).with_name("reference.md")
 STRATEGIES_PAGE = Path(__file__).with_name("strategies.md")

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 from ._loop import loop_thread
 from .api import providers
+from .chosen import nearest
+from .endpoints import Endpoint, split_model
 from .errors import CallError, FusionError, KeyMissing, SettingsError
 from .folders import config_dir
 from .keys import find_key
@@ -20,7 +22,7 @@ from .providers.catalogue import catalogue, find, free_models, successors
 from .providers.chat_completions import ChatCompletions
 from .providers.json_values import as_object
 from .results import dollars
-from .settings import Endpoint, Panel, nearest, split_model
+from .settings import Panel
 
 T = TypeVar("T")
 # Seconds that a server has to list its models; the endpoints are asked side by side.

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 from pydantic import SecretStr
 
+from .endpoints import Endpoint
 from .errors import KeyMissing, SettingsError
 from .folders import config_dir
-from .settings import Endpoint
 
 SERVICE = "fusion_magic"
 IN_KEYRING = {"in": "keyring"}

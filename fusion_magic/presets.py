@@ -14,21 +14,12 @@ from typing import Any
 
 from pydantic import Field
 
+from .chosen import Chosen, checked, nearest
+from .endpoints import Endpoint, builtin_endpoints, local_model_name, split_model
 from .errors import SettingsError, UnknownPanel
 from .folders import config_dir
 from .keys import find_key
-from .settings import (
-    Chosen,
-    Endpoint,
-    Panel,
-    Panelist,
-    Settings,
-    builtin_endpoints,
-    checked,
-    local_model_name,
-    nearest,
-    split_model,
-)
+from .settings import Panel, Panelist, Settings
 
 TINY = "smollm2@local"
 FREE_PANEL = "free"

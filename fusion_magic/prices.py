@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, cast
 
+from .endpoints import Endpoint, split_model
 from .presets import OwnPrice
 from .results import Usage
-from .settings import Endpoint, Panel, split_model
+from .settings import Panel
 
 # What an estimate takes for granted: tokens of a question of a page, of an answer of two, and of an analysis.
 PROMPT_TOKENS, RESPONSE_TOKENS, ANALYSIS_TOKENS = 1_000, 1_500, 1_000

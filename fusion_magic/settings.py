@@ -1,156 +1,27 @@
-"""What the user chose: panelists, panels, endpoints and every setting of a run, as frozen values."""
+"""What the user chose: panelists, panels and every setting of a run, as frozen values."""
 
 from __future__ import annotations
 
-import difflib
-import ipaddress
-import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar, cast
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
+from .chosen import Chosen, check_names, checked
 from .errors import SettingsError
 
 LABELS = "ABCDEFGH"
-NO_ADDRESS = ("embedded", "scripted")  # of the two endpoints that are inside this process or its child
 StrategyName = Literal["fusion", "self", "vote", "moa", "debate", "rank", "scout", "guide", "auto"]
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 AGE = r"^\d+(\.\d+)?[smhdw]$"  # a number and s, m, h, d or w
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-MODEL_NAME = re.compile(r"(?P<slug>.+?)@(?P<endpoint>https?://\S+|[\w.-]+)")
-T = TypeVar("T", bound=BaseModel)
-
-
-class Chosen(BaseModel):
-    """What a user may write. Its errors never repeat what was given: a key may have landed in the wrong place."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_names(cls, data: Any) -> Any:
-        _check_names(cls, data)
-        return data
-
-
-def _check_names(kind: type[Chosen], data: object) -> None:
-    for name in cast("Mapping[object, object]", data) if isinstance(data, Mapping) else ():
-        if name not in kind.model_fields:
-            raise ValueError(f'no setting "{name}"{nearest(str(name), kind.model_fields)}')
-
-
-class Endpoint(Chosen):
-    """An OpenAI-compatible server."""
-
-    name: str = Field(description="what stands behind the @ of a model")
-    base_url: str = Field(description="address up to and including /v1")
-    key_env: str | None = Field(default=None, description="environment variable that holds the key")
-    free: bool = Field(default=False, description="calls cost nothing; loopback addresses always do")
-
-    @field_validator("base_url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        if value in NO_ADDRESS:
-            return value
-        value = value.strip().rstrip("/")
-        if _host(value) is None:
-            raise ValueError('it is not an address like "https://host/v1"')
-        if "@" in value:
-            raise ValueError("it must not hold a user or a password; name the variable of the key in key_env")
-        return value
-
-    @field_validator("key_env")
-    @classmethod
-    def _is_variable(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-            raise ValueError("it must be the name of an environment variable, not the key itself")
-        return value
-
-    @property
-    def is_openrouter(self) -> bool:
-        return self.name == "openrouter"
-
-    @property
-    def is_local(self) -> bool:
-        """The embedded model."""
-        return self.name == "local"
-
-    @property
-    def is_loopback(self) -> bool:
-        return self.is_local or is_loopback(_host(self.base_url) or "")
-
-    @property
-    def costs_nothing(self) -> bool:
-        return self.free or (self.is_loopback and not self.is_openrouter)
-
-
-def _host(address: str) -> str | None:
-    """The host of an HTTP address, or None if it is not one."""
-    if any(letter <= " " or letter in "?#" for letter in address):
-        return None
-    try:
-        parts = urlsplit(address)
-        return parts.hostname if parts.scheme in ("http", "https") and parts.port != 0 else None
-    except ValueError:
-        return None
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address is this machine; servers that listen everywhere print 0.0.0.0."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return address.is_loopback or address.is_unspecified
-
-
-def builtin_endpoints() -> dict[str, Endpoint]:
-    """Endpoints that need no configuration. OPENROUTER_BASE_URL overrides OpenRouter's address.
-
-    Raises:
-        SettingsError: OPENROUTER_BASE_URL is no address.
-    """
-    address = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
-    openrouter = {"name": "openrouter", "base_url": address, "key_env": "OPENROUTER_API_KEY"}
-    known = (
-        checked(Endpoint, openrouter, "OPENROUTER_BASE_URL: "),
-        Endpoint(name="openai", base_url="https://api.openai.com/v1", key_env="OPENAI_API_KEY"),
-        Endpoint(name="ollama", base_url="http://localhost:11434/v1"),
-        Endpoint(name="lmstudio", base_url="http://localhost:1234/v1"),
-        Endpoint(name="llamacpp", base_url="http://localhost:8080/v1"),
-        Endpoint(name="vllm", base_url="http://localhost:8000/v1"),
-        Endpoint(name="local", base_url="embedded", free=True),
-        Endpoint(name="scripted", base_url="scripted", free=True),
-    )
-    return {endpoint.name: endpoint for endpoint in known}
-
-
-def split_model(model: str) -> tuple[str, str]:
-    """A model's slug and its endpoint: "llama3.2@ollama" → ("llama3.2", "ollama"); no @ means OpenRouter.
-
-    The endpoint may be an address, "name@http://localhost:9000/v1"; it is then asked without a key.
-    """
-    match = MODEL_NAME.fullmatch(model)
-    return (match["slug"], match["endpoint"]) if match else (model, "openrouter")
-
-
-def local_model_name() -> str:
-    """What the embedded model is called: "smollm2", or the name of the file in FUSION_LOCAL_MODEL."""
-    path = os.environ.get("FUSION_LOCAL_MODEL")
-    return Path(path).stem.replace(" ", "-") if path else "smollm2"
 
 
 class Panelist(Chosen):
@@ -245,7 +116,7 @@ class Panel(Chosen):
     def _fill(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        _check_names(cls, cast("object", data))  # pydantic runs this validator before the inherited one
+        check_names(cls, cast("object", data))  # pydantic runs this validator before the inherited one
         given = dict(cast("Mapping[str, Any]", data))
         models = _seats(given.get("models") or ())
         seats = tuple(cast("Iterable[object]", models)) if isinstance(models, Iterable) else (models,)
@@ -381,34 +252,3 @@ def build_settings(*layers: Mapping[str, Any]) -> Settings:
             merged = {name: value for name, value in merged.items() if name not in ASKED}
         merged |= given
     return checked(Settings, merged)
-
-
-def checked(kind: type[T], data: Mapping[str, Any], where: str = "") -> T:
-    """Validate `data`, with pydantic's report turned into one sentence.
-
-    Raises:
-        SettingsError: the first thing that is wrong.
-    """
-    try:
-        return kind.model_validate(data)
-    except ValidationError as exc:
-        raise SettingsError(where + _sentence(exc)) from exc
-
-
-def _sentence(error: ValidationError) -> str:
-    found = error.errors(include_url=False)
-    # A value that may be a name or a Panel has an error for each; the one about the Panel says more.
-    first = next((other for other in found if "Panel" in str(other["loc"])), found[0])
-    place = ".".join(str(part) for part in first["loc"] if not str(part).startswith(("function-", "Panel")))
-    message = first["msg"].removeprefix("Value error, ").rstrip(".")
-    given = first["input"]
-    # Our own messages name what they are about; a value they leave out may be a key.
-    shown = f" (it is {given!r})" if first["type"] != "value_error" and isinstance(given, str | int | float) else ""
-    sentence = f"{place}: {message}{shown}" if place else message
-    return sentence if sentence.endswith("?") else f"{sentence}."
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence: '; did you mean "budget"?', or a full stop if nothing is near."""
-    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
-    return "; did you mean " + " or ".join(f'"{other}"' for other in close) + "?" if close else "."

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ._loop import loop_thread
 from .api import Model, Running
+from .chosen import checked
 from .errors import FusionError, SettingsError
 from .pipeline.given import Given, Turn, taken_over
 from .pipeline.material import NAMED, Material, gather
@@ -18,7 +19,7 @@ from .pipeline.strategies.strategy import OPTIONS
 from .prompts import TURNS_VERSION
 from .request import refuse_keys, thread_so_far
 from .results import FusionResult, dollars
-from .settings import ASKED, BUILT_IN, LABELS, Panel, Settings, build_settings, checked
+from .settings import ASKED, BUILT_IN, LABELS, Panel, Settings, build_settings
 
 STOPPED = (None, "Cancelled.")  # errors of calls that were broken off by the run, not by who was asked
 CHANGED = " (changed)"

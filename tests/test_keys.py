@@ -12,10 +12,10 @@ from types import ModuleType
 import pytest
 from pydantic import SecretStr
 
+from fusion_magic.endpoints import builtin_endpoints
 from fusion_magic.errors import KeyMissing, SettingsError
 from fusion_magic.folders import config_dir
 from fusion_magic.keys import find_key, forget_key, redact, require_sendable, store_key
-from fusion_magic.settings import builtin_endpoints
 
 OPENROUTER = builtin_endpoints()["openrouter"]
 KEY = "sk-test-0123456789"

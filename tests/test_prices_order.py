@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from fusion_magic.endpoints import Endpoint, builtin_endpoints
 from fusion_magic.errors import SettingsError
 from fusion_magic.presets import OwnPrice, choose_panel, panel_named, save_panel, user_file
 from fusion_magic.prices import FREE, UNKNOWN, Price, cost_of, price_for
 from fusion_magic.results import Usage
-from fusion_magic.settings import Endpoint, Panel, Settings, builtin_endpoints
+from fusion_magic.settings import Panel, Settings
 
 LISTED = Price(1e-6, 2e-6)
 CORP = Endpoint(name="corp", base_url="https://llm.corp.example/v1")

@@ -10,22 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion_magic.chosen import checked, nearest
+from fusion_magic.endpoints import Endpoint, builtin_endpoints, is_loopback, local_model_name, split_model
 from fusion_magic.errors import SettingsError
 from fusion_magic.folders import cache_dir, config_dir
-from fusion_magic.settings import (
-    LABELS,
-    Endpoint,
-    Panel,
-    Panelist,
-    Settings,
-    build_settings,
-    builtin_endpoints,
-    checked,
-    is_loopback,
-    local_model_name,
-    nearest,
-    split_model,
-)
+from fusion_magic.settings import LABELS, Panel, Panelist, Settings, build_settings
 
 
 def sentence(kind: type[Any], data: dict[str, Any]) -> str:

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
+from ..endpoints import Endpoint
 from ..errors import CallError
 from ..providers import ChatRequest, Chunk, ModelInfo, Notify, Providers, Turn
 from ..providers.limits import closed_for
-from ..settings import Endpoint
 
 PATIENCE = 10  # how often more than its retries a call that was told to slow down is sent again
 PAUSE, PAUSE_MOST = 0.5, 30.0  # seconds after a refusal that does not say how long

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 
+from ..chosen import nearest
 from ..errors import SettingsError
 from ..interpolate import fields, interpolate
-from ..settings import nearest
 
 SHOWN = 12  # columns that an error lists
 ADJACENT = re.compile(r"\}\{(\w+)\}")

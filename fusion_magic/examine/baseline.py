@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ..api import estimate_for
+from ..chosen import checked
 from ..results import FusionResult, dollars
-from ..settings import LABELS, Panelist, checked
+from ..settings import LABELS, Panelist
 from ..verbs import panel_of
 from .columns import Columns, Row, documented, table
 from .costs import cost_shown, full_cost, full_seconds, seat_costs, seconds_text

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import east_asian_width
 
 from ..characters import plain
+from ..endpoints import split_model
 from ..errors import SettingsError
-from ..settings import split_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from ..settings import split_model
+from ..endpoints import split_model
 
 # Beginnings of names that go without a vendor, as local servers list them.
 VENDORS = {

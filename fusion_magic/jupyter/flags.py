@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, NoReturn, Union, get_args, get_origi
 
 from IPython.core.error import UsageError
 
-from ..settings import Settings, nearest
+from ..chosen import nearest
+from ..settings import Settings
 
 SHORT = {"panel": ("-p",), "models": ("-m",)}
 # What is the cell's own, and no setting.

@@ -8,12 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..chosen import checked, nearest
 from ..errors import SettingsError
 from ..folders import config_dir
 from ..keys import environment_keys
 from ..presets import endpoints, user_file
 from ..providers import Notify
-from ..settings import BUILT_IN, Panel, Settings, checked, nearest, seconds_of
+from ..settings import BUILT_IN, Panel, Settings, seconds_of
 from ..tools import Tool
 from .material import Material, distinct
 from .plan import Chair, Plan

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..chosen import nearest
 from ..errors import SettingsError
-from ..settings import BUILT_IN, Settings, build_settings, nearest
+from ..settings import BUILT_IN, Settings, build_settings
 from ..tools import Tool
 
 if TYPE_CHECKING:  # most runs have none, and readers of files cost time to import

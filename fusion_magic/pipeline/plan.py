@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
+from ..endpoints import Endpoint, split_model
 from ..errors import SettingsError, UnknownModel
 from ..events import PlannedCall
 from ..presets import FREE_MEMBER, choose_panel, endpoint_of, endpoints, user_file
@@ -16,7 +17,7 @@ from ..providers import ModelInfo, Notify, Providers
 from ..providers.catalogue import DAY, catalogue, find, free_models, successors
 from ..providers.scripted import installed
 from ..results import Stage
-from ..settings import Endpoint, Panel, Panelist, Settings, split_model
+from ..settings import Panel, Panelist, Settings
 from .places import Count, Place, counted, judging, seated, writing
 from .simulation import simulated, simulations
 

@@ -10,10 +10,11 @@ from typing import Any, Literal, Protocol
 
 from pydantic import SecretStr
 
+from ..endpoints import Endpoint
 from ..errors import CallError
 from ..prices import FREE, UNKNOWN, Price
 from ..results import Source, Stage, Usage
-from ..settings import Effort, Endpoint
+from ..settings import Effort
 
 Message = Mapping[str, Any]
 Notify = Callable[[str], None]
@@ -208,7 +209,7 @@ class Providers:
     async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
         """The endpoint's catalogue; the embedded model's has one entry."""
         if endpoint.is_local:
-            from ..settings import local_model_name
+            from ..endpoints import local_model_name
 
             return (ModelInfo(local_model_name(), "the embedded model", price=FREE),)
         return await self.client.models(endpoint)

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..endpoints import local_model_name
 from ..errors import LocalModelError
 from ..folders import cache_dir
-from ..settings import local_model_name
 
 _GGUF_MAGIC = b"GGUF"
 _OWN_FILE = "or set FUSION_LOCAL_MODEL to a GGUF file of your own."

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from ..endpoints import Endpoint
 from ..errors import CallError, KeyMissing
 from ..folders import cache_dir
-from ..settings import Endpoint
 from . import ModelInfo, Providers
 from .scripted import installed
 

@@ -14,9 +14,9 @@ import httpx
 from httpx_sse import EventSource
 from pydantic import SecretStr
 
+from ..endpoints import Endpoint
 from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, StreamBroken
 from ..keys import find_key, require_sendable
-from ..settings import Endpoint
 from . import ChatRequest, Chunk, ModelInfo
 from .json_values import as_list, as_object, as_text
 from .refusals import refusal, stream_refusal

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from ..endpoints import Endpoint
 from ..errors import (
     ContextOverflow,
     CreditsExhausted,
@@ -22,7 +23,6 @@ from ..errors import (
     RequestRefused,
 )
 from ..keys import redact
-from ..settings import Endpoint
 from . import ChatRequest
 from .json_values import as_list, as_object
 from .limits import closed_for

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from ..endpoints import Endpoint
 from ..prices import FREE, UNKNOWN, amount, price_from_catalogue
 from ..results import Source, Usage
-from ..settings import Endpoint
 from . import Chunk, ModelInfo, ServerUse
 from .joiners import CharacterJoiner, DetailsJoiner, ThinkSplitter, ToolCallJoiner
 from .json_values import as_count, as_list, as_object, as_text

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from ..chosen import nearest
 from ..errors import SettingsError
 from ..events import Event, Fold, RunStarted
 from ..results import FusionResult, Stage
-from ..settings import nearest
 from .bodies import clean, event_body, event_from, packed, unpacked
 from .kept import Place, RunLine
 from .writer import Statement

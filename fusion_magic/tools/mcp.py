@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from ..characters import plain
+from ..chosen import Chosen, nearest
 from ..errors import FusionError, KeyMissing, SettingsError, ToolError
 from ..keys import redact
-from ..settings import Chosen, nearest
 from . import TIMEOUT, Output, Tool
 from .mcp_child import Child
 from .mcp_text import MAX_DESCRIPTION, cleaned, cut, line, output_of

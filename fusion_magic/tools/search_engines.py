@@ -16,9 +16,9 @@ from typing import Any, Protocol, cast
 
 from pydantic import SecretStr
 
+from ..chosen import nearest
 from ..errors import SettingsError, ToolError
 from ..providers.json_values import as_list, as_object, as_text
-from ..settings import nearest
 from .search_http import ENGINE_TIMEOUT, REFUSALS, ask
 
 KEYS = {

@@ -11,12 +11,12 @@ import pytest
 from IPython.core import completer
 
 from fusion_magic import Panel, Settings
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.folders import config_dir
 from fusion_magic.jupyter import complete, flags
 from fusion_magic.presets import endpoints, panels
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.catalogue import catalogue
-from fusion_magic.settings import Endpoint
 from servers.openrouter import Server
 
 from .conftest import Cells

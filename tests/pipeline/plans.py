@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from fusion_magic.endpoints import builtin_endpoints
 from fusion_magic.pipeline.kit import Kit
 from fusion_magic.pipeline.panel import Briefing
 from fusion_magic.pipeline.plan import Chair, Plan
 from fusion_magic.prices import FREE, UNKNOWN, Price
-from fusion_magic.settings import Panel, Panelist, Settings, builtin_endpoints
+from fusion_magic.settings import Panel, Panelist, Settings
 
 OPENROUTER = builtin_endpoints()["openrouter"]
 PRICES = {

@@ -10,6 +10,7 @@ import pytest
 
 from fusion_magic import Line, fuse, scripted
 from fusion_magic.api import Running, request_for
+from fusion_magic.endpoints import Endpoint, builtin_endpoints
 from fusion_magic.errors import (
     CallError,
     ContextOverflow,
@@ -29,7 +30,7 @@ from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.chat_completions import ChatCompletions
 from fusion_magic.results import Call, Usage
-from fusion_magic.settings import Endpoint, Panelist, Settings, builtin_endpoints
+from fusion_magic.settings import Panelist, Settings
 from pipeline.asking import at, chats, panel, record
 from servers.openrouter import Broken, Fault, Reply, Server, analysis_json, context_exceeded, ollama
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from fusion_magic.api import request_for
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.events import Fold
 from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.results import FusionResult
-from fusion_magic.settings import Endpoint
 from pipeline.asking import panel
 from servers.openrouter import Server, analysis_json
 

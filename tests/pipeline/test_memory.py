@@ -9,11 +9,12 @@ import pytest
 
 from fusion_magic import fuse
 from fusion_magic.api import providers
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.errors import PanelFailed, SettingsError
 from fusion_magic.events import CallEnded, CallStarted, Delta, SeatAnswered
 from fusion_magic.pipeline.memory import content_key, longest_age
 from fusion_magic.providers import ChatRequest
-from fusion_magic.settings import Endpoint, Settings
+from fusion_magic.settings import Settings
 from fusion_magic.store import open_store
 from pipeline.asking import at, chats, judged, panel, record
 from servers.openrouter import Broken, Fault, Reply, Server, refuses

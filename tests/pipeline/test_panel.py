@@ -9,10 +9,10 @@ import pytest
 
 from fusion_magic import PanelFailed, Panelist, fuse, scripted
 from fusion_magic.api import Running, request_for
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.events import Delta, Event, RunStarted, SeatAnswered, SeatFailed
 from fusion_magic.pipeline.run import run
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
-from fusion_magic.settings import Endpoint
 from pipeline.asking import at, chats, judged, panel, record
 from servers.openrouter import Broken, Fault, Reply, Request, Server, analysis_json
 

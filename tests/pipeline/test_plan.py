@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from fusion_magic import Line, Panel, Panelist, fuse, scripted
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.errors import KeyMissing, SettingsError, UnknownModel, UnknownPanel
 from fusion_magic.events import RunStarted
 from fusion_magic.pipeline.plan import Chair, Plan
-from fusion_magic.settings import Endpoint, Settings
+from fusion_magic.settings import Settings
 from pipeline.asking import at, chats, judged, panel, record
 from servers.openrouter import Fault, Reply, Server, analysis_json, ollama
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fusion_magic import scripted
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.errors import EndpointUnreachable, KeyMissing
 from fusion_magic.folders import cache_dir
 from fusion_magic.prices import FREE, Override, Price
@@ -25,7 +26,6 @@ from fusion_magic.providers.catalogue import (
     listing,
     successors,
 )
-from fusion_magic.settings import Endpoint
 from servers.openrouter import Server, default_models
 
 ENDPOINT = Endpoint(name="openrouter", base_url="http://nowhere.invalid/v1")

@@ -20,10 +20,10 @@ import pytest
 from pydantic import SecretStr
 
 from fusion_magic import errors
+from fusion_magic.endpoints import Endpoint, builtin_endpoints
 from fusion_magic.keys import store_key
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
 from fusion_magic.providers.chat_completions import ChatCompletions, body_of, require_key
-from fusion_magic.settings import Endpoint, builtin_endpoints
 from servers.openrouter import Broken, Fault, Reply, Server, llama_cpp, lm_studio, ollama
 
 TEXT = "Zwölf Boxkämpfer jagen 🦊 quer über den großen Sylter Deich, 日本語 too."

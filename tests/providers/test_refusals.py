@@ -12,9 +12,9 @@ import pytest
 from pydantic import SecretStr
 
 from fusion_magic import errors
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.providers import ChatRequest
 from fusion_magic.providers.refusals import refusal, stream_refusal
-from fusion_magic.settings import Endpoint
 
 OPENROUTER = Endpoint(name="openrouter", base_url="https://openrouter.invalid/api/v1")
 REQUEST = ChatRequest(OPENROUTER, "a/b", (), 10)

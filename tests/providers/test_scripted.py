@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from fusion_magic import Line, scripted
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.errors import CallError, RateLimited, StreamBroken
 from fusion_magic.providers import ChatRequest, Chunk, Providers
 from fusion_magic.providers.scripted import installed
 from fusion_magic.results import Source, Usage
-from fusion_magic.settings import Endpoint
 
 NOWHERE = Endpoint(name="openrouter", base_url="http://nowhere.invalid/v1", key_env="OPENROUTER_API_KEY")
 

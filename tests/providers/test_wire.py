@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion_magic.endpoints import Endpoint
 from fusion_magic.providers import Chunk, ToolCall
 from fusion_magic.providers.joiners import ThinkSplitter
 from fusion_magic.providers.wire import ChunkReader, error_in, model_info
 from fusion_magic.results import Source, Usage
-from fusion_magic.settings import Endpoint
 
 TEXTS = st.text(alphabet="<>/think \nab", max_size=40) | st.sampled_from(
     [

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from fusion_magic.chosen import checked
 from fusion_magic.errors import FusionError, KeyMissing, SettingsError, ToolError
-from fusion_magic.settings import checked
 from fusion_magic.tools import MAX_OUTPUT, Output, Tool
 from fusion_magic.tools.mcp import MAX_PAGES, McpServer, mcp_tools
 

@@ -9,8 +9,8 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.display import display
 
+from ...chosen import nearest
 from ...results import FusionResult
-from ...settings import nearest
 from ..markup import escape
 from . import access, costs, looking, past, store
 from .looking import panel_in

@@ -8,8 +8,8 @@ from IPython.core.error import StdinNotImplementedError, UsageError
 from pydantic import SecretStr
 
 from ... import doctor, keys
+from ...chosen import nearest
 from ...presets import endpoints
-from ...settings import nearest
 from .tables import show
 
 

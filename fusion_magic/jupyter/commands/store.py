@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from IPython.core.error import UsageError
 
-from ...settings import nearest, seconds_of
+from ...chosen import nearest
+from ...settings import seconds_of
 from ..static.money import counted
 from .tables import show
 

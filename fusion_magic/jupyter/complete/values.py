@@ -12,9 +12,10 @@ from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from ...characters import plain
+from ...endpoints import local_model_name
 from ...presets import endpoints, panels
 from ...providers.catalogue import cached_ids
-from ...settings import Panel, local_model_name
+from ...settings import Panel
 from ...tools import Tool
 from ...tools.columns import is_frame
 from ...tools.functions import Function

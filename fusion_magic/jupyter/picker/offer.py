@@ -9,13 +9,14 @@ from typing import Any
 
 from ...characters import plain
 from ...doctor import SERVERS, missing_for_web
+from ...endpoints import Endpoint, split_model
 from ...keys import find_key
 from ...pipeline.plan import PARAMETERS, kinship
 from ...presets import FREE_MEMBER, TINY, endpoints
 from ...prices import FREE, UNKNOWN, Price
 from ...providers import ModelInfo, Providers
 from ...providers.catalogue import DAY, Listing, find, free_models, kept, listing, successors, writes_text
-from ...settings import Endpoint, Panel, Panelist, split_model
+from ...settings import Panel, Panelist
 
 # Seconds that an endpoint other than OpenRouter has for its list; all are asked side by side.
 PATIENCE = 3.0

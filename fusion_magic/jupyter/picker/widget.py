@@ -18,12 +18,13 @@ from ... import prices
 from ..._loop import Work, loop_thread
 from ...api import providers
 from ...characters import plain
+from ...chosen import checked
 from ...errors import FusionError, SettingsError
 from ...magic_line import CHANGED, asks_the_same, magic_line
 from ...presets import FREE_MEMBER, default_panel, panel_named, panels, save_panel, user_file
 from ...prices import Estimate
 from ...providers.catalogue import DAY
-from ...settings import Panel, Panelist, checked
+from ...settings import Panel, Panelist
 from .offer import kept_offer, look
 
 Chosen = Panel | str | Iterable[str | Panelist]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
 
+from ...endpoints import split_model
 from ...examine.costs import times_the_dearest
 from ...results import (
     Analysis,
@@ -20,7 +21,6 @@ from ...results import (
     ToolUse,
     cost_text,
 )
-from ...settings import split_model
 from .money import counted, reused_line, seat_money, unknown
 
 DEMO = "Tiny offline demo model: it shows how fusion works, and its sentences are often wrong."
