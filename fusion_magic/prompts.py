@@ -21,6 +21,7 @@ PANEL_VERSION = "panel-1"
 TOOLS_VERSION = "tools-1"
 JUDGE_VERSION = "judge-1"
 SYNTHESIS_VERSION = "synthesis-1"
+ONE_PASS_VERSION = "one-pass-1"
 TURNS_VERSION = "turns-1"
 RULINGS_VERSION = "rulings-1"
 RANKING_VERSION = "ranking-1"
@@ -50,12 +51,18 @@ partial_coverage: points that only some make.
 unique_insights: what one alone brings, also where it goes against the others.
 blind_spots: what the question calls for and none addresses.
 A list may be empty. Write in the question's language."""
-SHAPE = (
-    'Answer with one JSON object and nothing else: {"consensus": ["…"], '
-    '"contradictions": [{"topic": "…", "stances": [{"label": "A", "stance": "…"}]}], '
+FORM = (
+    '{"consensus": ["…"], "contradictions": [{"topic": "…", "stances": [{"label": "A", "stance": "…"}]}], '
     '"partial_coverage": [{"labels": ["A", "B"], "point": "…"}], '
     '"unique_insights": [{"label": "C", "insight": "…"}], "blind_spots": ["…"]}'
 )
+SHAPE = f"Answer with one JSON object and nothing else: {FORM}"
+# Short: what it adds to the responses is what one pass saves. It asks for what COMPARE and WRITE ask for.
+BOTH = f"""First compare; merge and rank nothing. Report as JSON, by letter: {FORM.replace(" ", "")}: what \
+most say; where they disagree; what only some say; what one alone brings; what the question needs and none has.
+Below it write the best answer. Headcount is not truth: what evidence supports stays in, however few say it, named \
+like [B]. Where they contradict, say which holds and why, if any. Leave out, or mark as yours, what none \
+supports. Use the question's language and form."""
 GOES_ON = (
     "The question goes on from a conversation. Its earlier turns stand between tags above; the authors of the responses "
     "read them too."
@@ -217,6 +224,22 @@ def synthesis_messages(
     return read_messages(
         prompt, responses, instruction, sample, turns, analysis=compared, rulings=rulings, ranking=ranking
     )
+
+
+def one_pass_messages(
+    prompt: str,
+    responses: Mapping[str, str],
+    *,
+    rubric: str | None = None,
+    system: str | None = None,
+    turns: Sequence[Turn] = (),
+    rulings: str = "",
+) -> list[dict[str, Any]]:
+    """What judge and synthesizer are asked where they are one: a report as JSON, and below it the answer."""
+    weigh = f"Weigh above all: {rubric}" if rubric else ""
+    asked = f"The asker's standing instructions for the answer: {system}" if system else ""
+    instruction = "\n".join(part for part in (BOTH, weigh, RULED if rulings else "", asked) if part)
+    return read_messages(prompt, responses, instruction, 0, turns, rulings=rulings)
 
 
 def compact(analysis: Analysis) -> str:

@@ -171,7 +171,13 @@ class Settings(Chosen):
     threshold: float = Field(
         default=0.6, ge=0, le=1, description="from which agreement of the two scouts on nobody else is asked"
     )
+    engine: Literal["kernel", "openrouter"] = Field(
+        default="kernel", description="who runs the fusion: this machine, or OpenRouter's own; docs/engines.md"
+    )
     must_ask: bool = Field(default=False, description="auto has to ask the panel, as far as its model can be made to")
+    one_pass: bool = Field(
+        default=False, description="one call compares and writes; judge and synthesizer are one model"
+    )
     # OpenRouter's own default for every inner call of Fusion since August 2026; it includes reasoning.
     max_tokens: int = Field(default=16_000, gt=0, description="output tokens of a call at most, reasoning included")
     temperature: float | None = Field(default=None, ge=0, le=2, description="of the panel; the judge is always at 0")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from .._loop import loop_thread
 from ..api import Running, estimate_for
 from ..errors import FusionError, SettingsError
-from ..pipeline.estimate import RunEstimate, Span
+from ..pipeline.estimate import RunEstimate
+from ..pipeline.spans import Span
 from ..pipeline.given import taken_over
 from ..pipeline.request import FusionRequest
 from ..prices import roughly

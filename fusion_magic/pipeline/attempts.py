@@ -140,15 +140,19 @@ async def _read(
 ) -> None:
     """The stream, with the clock on first token, gaps and the whole."""
     loop, settings = asyncio.get_running_loop(), run.settings
-    begun = loop.time()
+    begun, heard = loop.time(), question.listen()
     async with aclosing(run.providers.stream(request)) as chunks:
         async for chunk in chunks:
             received.take(chunk)
             now = loop.time()
-            if chunk.text or chunk.reasoning:
+            if question.overhear:
+                question.overhear(chunk)
+            if chunk.text or chunk.reasoning or chunk.inner:
                 if received.ttft is None:
                     received.ttft = now - begun
-                run.emit(Delta(question.stage, question.label, chunk.text, chunk.reasoning))
+                shown = heard(chunk.text) if chunk.text else ""
+                if shown or chunk.reasoning:
+                    run.emit(Delta(question.stage, question.label, shown, chunk.reasoning))
             # An empty first chunk only says that the model was found: it may think for minutes yet.
             if received.finish:
                 watch.reschedule(min(deadline, now + USAGE_GRACE))

@@ -141,7 +141,8 @@ class Budget:
         if self.limit is None or now.prompt is None or now.completion is None or now.request is None:
             return max_tokens
         share, row = self._share(place), self._rows.get(place)
-        fixed = cost_of(Usage(prompt_tokens=input_tokens), now) or 0.0
+        written = input_tokens if (now.input_cache_write or 0.0) > now.prompt else 0  # a cache is written all, or not
+        fixed = cost_of(Usage(prompt_tokens=input_tokens, cache_write_tokens=written), now) or 0.0
         if has_server_tools and row and row.cost:  # what the tools are expected to bring, and their fees
             fixed = max(fixed, row.cost.expected - row.output_tokens.expected * now.completion)
         own, reading = max(now.completion, now.internal_reasoning or 0.0), self._reading(stage)

@@ -90,7 +90,7 @@ def _replayed(run: Run, chair: Chair, question: Question, kept: KeptCall) -> Out
     outcome = Outcome.from_json(kept.answer, kept.call.model_copy(update={**now, **free, **unsent}), kept.key)
     run.emit(CallStarted(question.stage, question.label, chair.model, 1, run.now()))
     if outcome.text or outcome.reasoning:
-        run.emit(Delta(question.stage, question.label, outcome.text, outcome.reasoning))
+        run.emit(Delta(question.stage, question.label, question.listen()(outcome.text), outcome.reasoning))
     run.emit(CallEnded(outcome.call))
     question.allowance.left -= 1  # so that what follows is what followed then
     return outcome

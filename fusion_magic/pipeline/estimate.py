@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from ..prompts import (
     compact,
     judge_messages,
     judge_schema,
+    one_pass_messages,
     panel_messages,
     response_format,
     synthesis_messages,
@@ -26,6 +27,7 @@ from .given import Given
 from .panel import Briefing
 from .places import Count, Place
 from .plan import Chair, Plan
+from .spans import NONE, Span, exactly
 from .tokens import text_tokens, tokens_of
 from .tool_loop import Bag
 
@@ -35,29 +37,7 @@ if TYPE_CHECKING:
     History = Callable[[Stage, str], Experience | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A low, an expected and a high figure; from history, what 20, 50 and 90 of 100 calls stayed below."""
-
-    low: float
-    expected: float
-    high: float
-
-    def __iter__(self) -> Iterator[float]:
-        yield from (self.low, self.expected, self.high)
-
-    def __add__(self, other: Span) -> Span:
-        return Span(self.low + other.low, self.expected + other.expected, self.high + other.high)
-
-    def __mul__(self, other: Span) -> Span:
-        return Span(self.low * other.low, self.expected * other.expected, self.high * other.high)
-
-    def at_most(self, limit: float) -> Span:
-        """The span with no figure above the limit."""
-        return Span(*(min(figure, limit) for figure in self))
-
-
-NONE, NO_BAG = Span(0, 0, 0), Bag()
+NO_BAG = Bag()
 # Output tokens, reasoning included, where there is no history. With web tools: the answers of five models to 20 DRACO
 # questions, and the syntheses of these (OpenRouter's recordings of June 2026). Without: an answer of two pages, as the
 # picker takes it; effort can make it several times as much. The judge's: five fields of some sentences each.
@@ -114,12 +94,21 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """What one pass is expected to save beside a judge and a synthesizer: input tokens, and US dollars if known."""
+
+    tokens: float
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class RunEstimate:
     """Every call of a plan with what it would cost; `str` draws it as a table."""
 
     rows: tuple[CallEstimate, ...]
     dearest_alone: Alone | None = None
     count: Count | None = None
+    saved: Saved | None = None
 
     @property
     def planned(self) -> tuple[CallEstimate, ...]:
@@ -196,15 +185,25 @@ def estimate_run(
         is_free = rows[-1].reused if at.fallback else free[place] > 0
         rows.append(_for_nothing(row) if is_free else row)
         free[place] -= not at.fallback
-    return RunEstimate(tuple(rows), asking.dearest(), plan.count())
+    estimate = RunEstimate(tuple(rows), asking.dearest(), plan.count())
+    if not plan.one_pass or estimate.rows[-1].reused:
+        return estimate
+    apart = replace(plan, settings=plan.settings.model_copy(update={"one_pass": False}))
+    return replace(estimate, saved=_saved(estimate, estimate_run(apart, briefing, history=history, reused=reused)))
+
+
+def _saved(one: RunEstimate, two: RunEstimate) -> Saved:
+    tokens = [sum(row.input_tokens.expected for row in each.planned) for each in (one, two)]
+    cost = None if two.unpriced else two.cost.expected - one.cost.expected
+    return Saved(tokens[1] - tokens[0], cost)
 
 
 def _written(given: Given) -> dict[tuple[Stage, str], Span]:
     """Tokens of what is at hand already."""
     found: dict[tuple[Stage, str], Span] = {("panel", failed.label): NONE for failed in given.failed}
-    found |= {("panel", response.label): _exactly(text_tokens(response.content)) for response in given.responses}
+    found |= {("panel", response.label): exactly(text_tokens(response.content)) for response in given.responses}
     if given.analysis:
-        found["judge", ""] = _exactly(text_tokens(compact(given.analysis)))
+        found["judge", ""] = exactly(text_tokens(compact(given.analysis)))
     return found
 
 
@@ -255,7 +254,7 @@ class _Asking:
         texts = dict.fromkeys(self._labels(), "")
         if chair.is_tiny:
             fields, told = prompts_small.FIELDS, prompts_small.FIELDS[0].messages(briefing.prompt, texts)
-            calls, output = _exactly(len(fields)), _exactly(len(fields) * prompts_small.FIELD_TOKENS)
+            calls, output = exactly(len(fields)), exactly(len(fields) * prompts_small.FIELD_TOKENS)
             return self._row("judge", chair, tokens_of(told), output, calls, read=answers)
         asked = judge_messages(briefing.prompt, texts, rubric=settings.rubric, turns=briefing.turns)
         first = tokens_of(asked, (), response_format("analysis", judge_schema(list(texts))))
@@ -264,6 +263,7 @@ class _Asking:
 
     def _writer(self, chair: Chair, read: Span) -> CallEstimate:
         output = RESEARCHED if any(self.briefing.bag(seat) for seat in self.plan.seats) else ANSWER
+        output = output + ANALYSIS if self.plan.one_pass else output
         if chair.is_tiny:
             output = output.at_most(prompts_small.SYNTHESIS_TOKENS)
         return self._row("synthesis", chair, self._first_of_writer(chair), output, ONCE, read=read)
@@ -271,14 +271,13 @@ class _Asking:
     def _first_of_writer(self, chair: Chair) -> int:
         """Tokens of what a writer is asked, without the responses."""
         briefing, system = self.briefing, (chair.seat.system, self.plan.settings.system)
-        asked = synthesis_messages(
-            briefing.prompt,
-            dict.fromkeys(self._labels(), ""),
-            Analysis(),
-            system="\n\n".join(text for text in system if text),
-            turns=briefing.turns,
-            rulings=briefing.given.rulings,
-        )
+        prompt, texts = briefing.prompt, dict.fromkeys(self._labels(), "")
+        told, rulings = "\n\n".join(text for text in system if text), briefing.given.rulings
+        if self.plan.one_pass:
+            rubric = self.plan.settings.rubric
+            asked = one_pass_messages(prompt, texts, rubric=rubric, system=told, turns=briefing.turns, rulings=rulings)
+        else:
+            asked = synthesis_messages(prompt, texts, Analysis(), system=told, turns=briefing.turns, rulings=rulings)
         return tokens_of(asked)
 
     def _labels(self) -> list[str]:
@@ -321,10 +320,6 @@ class _Asking:
             seconds=Span(*known.seconds) * calls if known else Span(*waits),
             learned=known.n if known else 0,
         )
-
-
-def _exactly(figure: float) -> Span:
-    return Span(figure, figure, figure)
 
 
 def _requests(count: int, first: float, output: float, brought: float) -> list[Usage]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..prices import roughly
 
 if TYPE_CHECKING:
-    from .estimate import CallEstimate, RunEstimate, Span
+    from .estimate import CallEstimate, RunEstimate
+    from .spans import Span
 
 HEAD = ("", "model", "calls", "tokens in", "tokens out", "low", "expected", "high", "seconds", "known from")
 NAMES = {"judge": "judge", "synthesis": "synthesizer"}
@@ -82,5 +83,8 @@ def notes(estimate: RunEstimate) -> Iterable[str]:
     """What stands below the table: models without a price, and what the dearest alone would cost."""
     if estimate.unpriced:
         yield f"Not priced: {', '.join(estimate.unpriced)}."
+    if (saved := estimate.saved) and saved.tokens > 0:
+        dollars = f" and about {roughly(saved.cost)}" if saved.cost and saved.cost > 0 else ""
+        yield f"In one pass the responses are read once: about {saved.tokens:,.0f} input tokens{dollars} less."
     if (alone := estimate.dearest_alone) and alone.cost:
         yield f"The dearest of these models alone: {alone.model}, about {roughly(alone.cost)}."

@@ -117,7 +117,7 @@ async def _remembered(plan: Plan, briefing: Briefing, request: FusionRequest, me
 
 def _fuses(plan: Plan) -> bool:
     """Whether it is panel, judge and synthesizer, once each."""
-    return plan.strategy is None or plan.strategy.carry_out is FUSION.carry_out
+    return not plan.one_pass and (plan.strategy is None or plan.strategy.carry_out is FUSION.carry_out)
 
 
 async def _replayed(plan: Plan, kit: Kit, request: FusionRequest, memory: Memory) -> list[Place]:

@@ -18,7 +18,7 @@ from ..providers.catalogue import DAY, catalogue, find, free_models, successors
 from ..providers.scripted import installed
 from ..results import Stage
 from ..settings import Panel, Panelist, Settings
-from .places import Count, Place, counted, judging, seated, writing
+from .places import Count, Place, counted, fusing, judging, seated
 from .simulation import simulated, simulations
 
 if TYPE_CHECKING:
@@ -75,10 +75,7 @@ class Plan:
 
     def calls(self) -> tuple[PlannedCall, ...]:
         """Every call the run will or may make; nothing else is called."""
-        return tuple(
-            PlannedCall(stage, label, chair.model, chair.price.prompt, chair.price.completion, spare, number, maybe)
-            for stage, label, chair, spare, number, maybe in self.places()
-        )
+        return tuple(place.planned() for place in self.places())
 
     def count(self) -> Count:
         """How many calls the run makes if each is answered: without retries and fallbacks.
@@ -99,14 +96,21 @@ class Plan:
             yield from self.strategy.places(self)
             return
         yield from seated(self.seats)
-        if not self.alone:
+        if self.judged_only:
             yield from judging(self)
-            yield from () if self.judged_only else writing(self)
+        elif not self.alone:
+            yield from fusing(self)
 
     @property
     def task(self) -> Task | None:
         """What the strategy asks of the seats beside the prompt."""
         return self.strategy.task if self.strategy else None
+
+    @property
+    def one_pass(self) -> bool:
+        """Whether one call is judge and synthesizer."""
+        reads = self.strategy is None or "one_pass" in self.strategy.options
+        return self.settings.one_pass and reads and not (self.alone or self.judged_only)
 
     @property
     def has_tools(self) -> bool:

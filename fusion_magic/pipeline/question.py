@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ..events import Event
-from ..providers import Message, Providers, ServerUse, ToolCall
+from ..providers import Chunk, Message, Providers, ServerUse, ToolCall
 from ..results import Call, Source, Stage
 from ..settings import Settings
 from .accounts import Allowance
@@ -18,7 +18,7 @@ from .memory import NO_MEMORY, Memory
 if TYPE_CHECKING:
     from .budget import Budget
 
-SPEAKERS = {"judge": "The judge", "synthesis": "The synthesizer"}
+SPEAKERS = {"judge": "The judge", "synthesis": "The synthesizer", "hosted": "OpenRouter"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ class Matter:
 class Question:
     """What is asked in one call, apart from whom; `drafts` takes what attempts that came to nothing had written.
 
-    `sample` tells apart calls that ask the very same.
+    `sample` tells apart calls that ask the very same. `listener` makes, for each attempt, who hears its text as it
+    streams and gives back what of it the reader of the stage is shown; without one, all. `overhear` gets every chunk.
     """
 
     stage: Stage
@@ -80,6 +81,12 @@ class Question:
     drafts: list[str] = field(default_factory=list[str])
     seed: str = ""
     sample: int = 0
+    listener: Callable[[], Callable[[str], str]] | None = None
+    overhear: Callable[[Chunk], None] | None = None
+
+    def listen(self) -> Callable[[str], str]:
+        """Who hears the text of an attempt."""
+        return self.listener() if self.listener else str
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,10 @@ def _check(request: FusionRequest) -> None:
     if request.schema is not None:
         check_schema(request.schema)
         strategy_of(request.settings).check(request.schema)
+        if request.settings.one_pass:
+            raise SettingsError(
+                "One pass writes its answer below a report, so it takes no schema; leave one of them out."
+            )
 
 
 def _checked(result: FusionResult) -> FusionResult:

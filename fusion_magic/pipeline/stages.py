@@ -9,6 +9,7 @@ from ..events import AnalysisReady, CallEnded, ToolEnded
 from ..results import Analysis, Response, Status
 from .judge import judge
 from .kit import Kit
+from .one_pass import compare_and_write
 from .panel import Briefing, Skips, ask_panel
 from .plan import Chair, Plan
 from .question import Matter, Run
@@ -72,6 +73,17 @@ class Work:
         except CallError as exc:
             return self.unanswered(exc)
         return self.ended()
+
+    async def fused(self, responses: tuple[Response, ...], matter: Matter | None = None) -> Ending:
+        """Let the responses be compared and the answer be written, in one call if that was chosen, and end."""
+        matter = matter or self.matter()
+        if not self.plan.one_pass or self.request.given.analysis:
+            return await self.answer(responses, await self.analysis(responses, matter), matter)
+        try:
+            analysis, is_written = await compare_and_write(self.run, self.plan, matter, responses)
+        except CallError as exc:
+            return self.unanswered(exc)
+        return self.ended() if is_written else await self.answer(responses, analysis, matter)
 
     def judged(self, analysis: Analysis | None) -> Ending:
         """How a run ends that was only to be judged."""

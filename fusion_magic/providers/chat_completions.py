@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import aclosing, contextmanager, suppress
-from typing import Any, cast
+from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +20,7 @@ from ..keys import find_key, require_sendable
 from . import ChatRequest, Chunk, ModelInfo
 from .json_values import as_list, as_object, as_text
 from .refusals import refusal, stream_refusal
-from .wire import ChunkReader, error_in, model_info
+from .wire import ChunkReader, model_info
 
 # Kept-alive connections: httpx looks at every idle one for each request, so a large pool is slower.
 LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -65,6 +65,34 @@ async def off_loop(find: Callable[[Endpoint], SecretStr | None], endpoint: Endpo
     return await asyncio.to_thread(find, endpoint)
 
 
+class Reader(Protocol):
+    """Turns one call's wire objects into chunks; see `ChunkReader`."""
+
+    finished: bool
+    broken_off: bool
+
+    def read(self, data: dict[str, Any]) -> Chunk | None: ...
+
+    def error_in(self, data: dict[str, Any]) -> object: ...
+
+
+class Wire(NamedTuple):
+    """How an API is spoken: where it is, what is sent, and who reads what comes."""
+
+    path: str
+    body: Callable[[ChatRequest], dict[str, Any]]
+    headers: Callable[[Endpoint, SecretStr | None], Mapping[str, str]]
+    reader: Callable[[], Reader]
+
+
+def _wire_of(request: ChatRequest) -> Wire:
+    if request.stage == "hosted":
+        from .responses import RESPONSES
+
+        return RESPONSES
+    return Wire("/chat/completions", body_of, headers_of, ChunkReader)
+
+
 class ChatCompletions:
     """One httpx client with one pool; made in the event loop that uses it.
 
@@ -91,20 +119,21 @@ class ChatCompletions:
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Ask, and yield what comes. Raises KeyMissing or a CallError; StreamBroken if the end is missing."""
         endpoint, key = request.endpoint, request.key or await off_loop(require_key, request.endpoint)
+        wire = _wire_of(request)
         self._check_way_out(request.name, endpoint)
         with translated(request.name, endpoint):
             async with self._http.stream(
                 "POST",
-                f"{endpoint.base_url}/chat/completions",
-                json=body_of(request),
-                headers=headers_of(endpoint, key),
+                f"{endpoint.base_url}{wire.path}",
+                json=wire.body(request),
+                headers=wire.headers(endpoint, key),
                 timeout=httpx.Timeout(None, connect=request.connect_timeout),
             ) as response:
                 if request.hear:
                     request.hear(response.headers)
                 if response.status_code != 200:
                     raise refusal(request, response.status_code, response.headers, await _start_of(response), key)
-                async with aclosing(_chunks(request, response, key)) as chunks:
+                async with aclosing(_chunks(request, response, key, wire.reader())) as chunks:
                     async for chunk in chunks:
                         yield chunk
 
@@ -134,9 +163,11 @@ class ChatCompletions:
             )
 
 
-async def _chunks(request: ChatRequest, response: httpx.Response, key: SecretStr | None) -> AsyncGenerator[Chunk, None]:
+async def _chunks(
+    request: ChatRequest, response: httpx.Response, key: SecretStr | None, reader: Reader
+) -> AsyncGenerator[Chunk, None]:
     """The chunks of a 200: an event stream, or one JSON body where the server does not stream."""
-    reader, kind = ChunkReader(), response.headers.get("content-type", "").lower()
+    kind = response.headers.get("content-type", "").lower()
     if "html" in kind:
         raise StreamBroken(f"{request.name}: a web page came instead of an answer; base_url usually ends in /v1.")
     response.encoding = "utf-8-sig"  # event streams are UTF-8 whatever the header says, perhaps with a mark
@@ -144,7 +175,7 @@ async def _chunks(request: ChatRequest, response: httpx.Response, key: SecretStr
     try:
         async with aclosing(objects):
             async for data in objects:
-                if error := error_in(data):
+                if error := reader.error_in(data):
                     raise stream_refusal(request, error, key)
                 if chunk := reader.read(data):
                     yield chunk
@@ -210,7 +241,19 @@ def _openrouter_body(request: ChatRequest) -> dict[str, Any]:
         body["stop_server_tools_when"] = [{"type": "step_count_is", "step_count": request.steps}]
     if request.session:
         body["session_id"] = request.session
+    if _goes_on(request):
+        body["cache_control"] = {"type": "ephemeral"}
     return body
+
+
+def _goes_on(request: ChatRequest) -> bool:
+    """Whether a longer request is likely to begin like this one, with a model that caches only what it is told to.
+
+    Others cache by themselves. Judge and synthesizer begin alike too, but a schema for the reply, which only the judge
+    has, makes Anthropic's models cache anew; writing a cache that nobody reads costs a quarter more.
+    """
+    model = request.model.removeprefix("~")
+    return model.startswith("anthropic/") and (bool(request.tools) or len(request.messages) > 2)
 
 
 def headers_of(endpoint: Endpoint, key: SecretStr | None) -> dict[str, str]:

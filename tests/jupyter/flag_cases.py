@@ -185,6 +185,10 @@ STRATEGY_CASES = {
         lambda result, asked: len(asked) == 2,
         {"*": "In short: x"},
     ),
+    "one_pass": Case(
+        f"{MODELS} --judge c/three --synthesizer c/three --one-pass",
+        lambda _, asked: [call.model for call in asked] == ["a/one", "b/two", "c/three"],
+    ),
     "must_ask": Case(
         f"{MODELS} --strategy auto --must-ask", lambda _, asked: [call.tool_choice for call in asked] == ["required"]
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -124,6 +124,17 @@ def test_a_seat_gets_its_share_of_what_judge_and_synthesizer_leave():
     readers = sum(row.cost.expected - 3_000 * 5e-6 for row in estimate.rows[2:] if row.cost)
     inputs = sum(row.input_tokens.expected * 1e-6 for row in estimate.rows[:2])
     assert held + readers + inputs == pytest.approx(estimate.cost.expected * 1.5, abs=1e-4)
+
+
+def test_a_prompt_that_may_be_written_to_a_cache_is_held_at_that_price():
+    budget, estimate = budget_of(plan_of("cheap", judge="free", writer="free"), 0.02)
+    plain = budget.admit("panel", "A", PRICES["cheap"], 4_000, 16_000)
+    budget, _ = budget_of(plan_of("cheap", judge="free", writer="free"), 0.02)
+
+    dearer = budget.admit("panel", "A", replace(PRICES["cheap"], input_cache_write=1.25e-6), 4_000, 16_000)
+
+    assert estimate.rows[0].price == PRICES["cheap"]
+    assert plain - dearer == pytest.approx(4_000 * 0.25e-6 / 2e-6, abs=2)
 
 
 def test_a_dear_seat_gets_a_larger_share():

@@ -10,9 +10,10 @@ import pytest
 
 from fusion_magic import Panelist
 from fusion_magic.endpoints import builtin_endpoints
-from fusion_magic.pipeline.estimate import ANALYSIS, ANSWER, RESEARCH, Span, estimate_run
+from fusion_magic.pipeline.estimate import ANALYSIS, ANSWER, RESEARCH, estimate_run
 from fusion_magic.pipeline.given import Given, Turn
 from fusion_magic.pipeline.kit import Kit
+from fusion_magic.pipeline.spans import Span
 from fusion_magic.pipeline.tokens import text_tokens
 from fusion_magic.prices import SEARCH_FEE, Override, Price, cost_of
 from fusion_magic.results import Analysis, FailedModel, Response, Usage

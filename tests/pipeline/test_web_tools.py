@@ -33,6 +33,16 @@ def test_on_openrouter_the_web_is_its_server_tools(openrouter: Server, schema: A
     schema(body, "ChatRequest")
 
 
+def test_a_conversation_that_will_go_on_is_cached_where_that_has_to_be_asked_for(openrouter: Server, schema: Any):
+    ask(models=[FLASH, OPUS])
+
+    bodies = {name: [request.body for request in chats(openrouter, name)] for name in (FLASH, OPUS)}
+    seat, *judge_and_writer = bodies[OPUS]
+    assert seat["cache_control"] == {"type": "ephemeral"}
+    schema(seat, "ChatRequest")
+    assert not any("cache_control" in body for body in (*bodies[FLASH], *judge_and_writer))
+
+
 def test_the_limit_of_steps_is_the_servers_too(openrouter: Server):
     ask(max_tool_calls=9)
 

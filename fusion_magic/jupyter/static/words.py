@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from ...endpoints import split_model
 from ...examine.costs import times_the_dearest
+from ...pipeline.tokens import text_tokens
 from ...results import (
     Analysis,
     Call,
@@ -259,7 +260,15 @@ def provenance(result: FusionResult) -> str:
     """Models that answered for others, and the prompts that were used."""
     versions = ", ".join(sorted({call.prompt_version for call in result.calls if call.prompt_version}))
     used = [f"prompts {versions}"] if versions else []
+    used = [*once_not_twice(result), *used]
     return " · ".join([*(line.rstrip(".") for line in served_by_another(result)), *used])
+
+
+def once_not_twice(result: FusionResult) -> Iterator[str]:
+    """What one pass saved: the responses were not read a second time."""
+    if any(call.prompt_version.startswith("one-pass") for call in result.calls) and _stage(result, "judge") is None:
+        tokens = sum(text_tokens(response.content) for response in result.responses)
+        yield f"one pass: {tokens:,} tokens of responses read once, not twice"
 
 
 def served_by_another(result: FusionResult) -> list[str]:

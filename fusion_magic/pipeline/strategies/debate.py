@@ -9,7 +9,7 @@ from ...events import Told
 from ...prompts_strategies import REBUTTAL_VERSION, rebuttal_messages
 from ...results import Response
 from ...votes import Change
-from ..places import Place, judging, seated, writing
+from ..places import Place, fusing, seated
 from ..plan import Chair, Plan
 from ..question import Question
 from ..stages import Ending, Work
@@ -26,8 +26,7 @@ def places(plan: Plan) -> Iterator[Place]:
     """Every seat in every round, then judge and synthesizer."""
     for number in range(1, plan.settings.rounds + 1):
         yield from seated(plan.seats, number)
-    yield from judging(plan)
-    yield from writing(plan)
+    yield from fusing(plan)
 
 
 async def carry_out(work: Work) -> Ending:
@@ -41,7 +40,7 @@ async def carry_out(work: Work) -> Ending:
         for response in responses:
             if response.round == number:
                 work.run.emit(Told(change_in(response)))
-    return await work.answer(responses, await work.analysis(responses))
+    return await work.fused(responses)
 
 
 def change_in(response: Response) -> Change:
@@ -89,6 +88,6 @@ DEBATE = Strategy(
     ),
     places=places,
     carry_out=carry_out,
-    options=("rounds",),
+    options=("rounds", "one_pass"),
     least=2,
 )

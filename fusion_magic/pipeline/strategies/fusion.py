@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...events import AnswerReady
-from ..places import Place, judging, seated, writing
+from ..places import Place, fusing, seated
 from ..plan import Plan
 from ..stages import Ending, Work
 from .strategy import Evidence, Strategy
@@ -14,8 +14,7 @@ from .strategy import Evidence, Strategy
 def places(plan: Plan) -> Iterator[Place]:
     """Seats, judge, synthesizer."""
     yield from seated(plan.seats)
-    yield from judging(plan)
-    yield from writing(plan)
+    yield from fusing(plan)
 
 
 async def carry_out(work: Work) -> Ending:
@@ -26,8 +25,7 @@ async def carry_out(work: Work) -> Ending:
     if given.alone:
         work.run.emit(AnswerReady(responses[0].content))
         return "ok", None
-    analysis = await work.analysis(responses)
-    return work.judged(analysis) if given.judged_only else await work.answer(responses, analysis)
+    return work.judged(await work.analysis(responses)) if given.judged_only else await work.fused(responses)
 
 
 FUSION = Strategy(
@@ -53,4 +51,5 @@ FUSION = Strategy(
     ),
     places=places,
     carry_out=carry_out,
+    options=("one_pass",),
 )

@@ -9,18 +9,19 @@ from ...events import Warned
 from ...prompts import compact, version_of
 from ...prompts_strategies import GUIDE_VERSION, guided_messages
 from ...results import Analysis
-from ..places import Place
+from ..places import Place, judging, seated, writing
 from ..plan import Chair, Plan
 from ..question import Question
 from ..stages import Ending, Work
 from ..synthesis import write
-from . import fusion
 from .strategy import Evidence, Strategy
 
 
 def places(plan: Plan) -> Iterator[Place]:
     """Seats, judge, and the synthesizer, which is the chat model."""
-    return fusion.places(plan)
+    yield from seated(plan.seats)
+    yield from judging(plan)
+    yield from writing(plan)
 
 
 async def carry_out(work: Work) -> Ending:

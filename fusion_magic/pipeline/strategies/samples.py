@@ -39,6 +39,6 @@ SELF = Strategy(
     places=fusion.places,
     carry_out=fusion.carry_out,
     arrange=arrange,
-    options=("samples",),
+    options=("samples", "one_pass"),
     is_judged=False,
 )

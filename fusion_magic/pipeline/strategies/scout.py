@@ -11,7 +11,7 @@ from ...prompts_strategies import IN_SHORT, SCOUT_VERSION
 from ...results import Response
 from ...votes import Decision, Vote
 from ..given import Given
-from ..places import Place, judging, seated, writing
+from ..places import Place, fusing, seated
 from ..plan import Chair, Plan
 from ..stages import Ending, Work
 from ..task import Task
@@ -44,8 +44,7 @@ def places(plan: Plan) -> Iterator[Place]:
     scouts = scouts_of(plan)
     yield from seated(scouts)
     yield from seated((chair for chair in plan.seats if chair not in scouts), maybe=True)
-    yield from judging(plan, maybe=True)
-    yield from writing(plan, maybe=True)
+    yield from fusing(plan, maybe=True)
 
 
 async def carry_out(work: Work) -> Ending:
@@ -65,7 +64,7 @@ async def carry_out(work: Work) -> Ending:
     everyone = await work.panel(replace(work.briefing, given=kept, task=None), left)
     if not everyone:
         return work.nobody()
-    return await work.answer(everyone, await work.analysis(everyone))
+    return await work.fused(everyone)
 
 
 def _agreement(work: Work, responses: tuple[Response, ...]) -> float | None:
@@ -147,6 +146,6 @@ SCOUT = Strategy(
     carry_out=carry_out,
     takes_schema=False,
     task=Task(IN_SHORT, SCOUT_VERSION),
-    options=("threshold",),
+    options=("threshold", "one_pass"),
     least=3,
 )

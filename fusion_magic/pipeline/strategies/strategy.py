@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from ...endpoints import split_model
 from ...errors import SettingsError
 from ...settings import LABELS, Panel, Panelist, Settings
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ..stages import Ending, Work
 
 # Settings that only some strategies read.
-OPTIONS = ("samples", "rounds", "weights", "threshold", "must_ask")
+OPTIONS = ("samples", "rounds", "weights", "threshold", "must_ask", "one_pass")
 
 
 class Evidence(NamedTuple):
@@ -69,6 +70,8 @@ class Strategy:
     def seat(self, panel: Panel, settings: Settings) -> Panel:
         """The panel that is asked. Raises SettingsError if it has too few seats, or would have too many."""
         panel = self.arrange(panel, settings)
+        if settings.one_pass and "one_pass" in self.options:
+            _check_one_pass(panel, settings)
         if len(panel.models) < self.least:
             raise SettingsError(
                 f"The strategy {self.name} needs {self.least} seats or more; the panel has {len(panel.models)}."
@@ -90,6 +93,19 @@ class Strategy:
         given = [name for name in OPTIONS if getattr(settings, name) != fields[name].default]
         if unread := [name for name in given if name not in self.options]:
             yield f"The strategy {self.name} does not use {', '.join(unread)}."
+
+
+def _check_one_pass(panel: Panel, settings: Settings) -> None:
+    judge, writer = panel.judge.model, panel.synthesizer.model
+    if judge != writer:
+        raise SettingsError(
+            f"One pass needs one model as judge and synthesizer, and here {judge} compares and {writer} writes; "
+            "name one of them for both, or leave one_pass out."
+        )
+    if split_model(writer) == ("smollm2", "local"):
+        raise SettingsError("The embedded model can't compare and write in one pass; leave one_pass out.")
+    if settings.judge_tools:
+        raise SettingsError("In one pass the judge has no tools; leave out judge_tools or one_pass.")
 
 
 def repeated(panel: Panel, seats: tuple[Panelist, ...], times: int) -> Panel:
