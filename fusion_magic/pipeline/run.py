@@ -155,7 +155,7 @@ def _checked(result: FusionResult) -> FusionResult:
     """The result. Raises PanelFailed, with the reasons, if nobody answered and nobody stopped it."""
     if not result.responses and result.answer is None and result.status != "cancelled":
         reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
-        raise PanelFailed(f"No panelist answered. {reasons}", result)
+        raise PanelFailed(f"No panelist answered. {reasons}" if reasons else result.error or "Nobody answered.", result)
     return result
 
 

@@ -13,6 +13,7 @@ from ..providers.simulated import SHORT, WORDS
 if TYPE_CHECKING:
     from .plan import Chair, Plan
 
+PLACES = {"judge": "judge", "synthesis": "synthesizer"}  # what the setting calls a stage
 SPEAKERS = {"judge": "the judge", "synthesizer": "the synthesizer"}
 
 
@@ -25,8 +26,8 @@ def simulated(plan: Plan) -> Plan:
     failures = dict(word.split("=") for word in plan.settings.simulate)
     if not failures:
         return plan
-    here = [chair.seat.label for chair in plan.seats if chair.endpoint.name != "given"]
-    here += [] if plan.alone else ["judge"] if plan.judged_only else ["judge", "synthesizer"]
+    asked = [at for at in plan.places() if at.chair.endpoint.name != "given"]
+    here = list(dict.fromkeys(at.label or PLACES[at.stage] for at in asked))
     for place in failures:
         if place not in here:
             raise SettingsError(f"simulate: {place} is not asked in this run; {', '.join(here)} can be made to fail.")

@@ -40,7 +40,7 @@ async def carry_out(work: Work) -> Ending:
         return work.nobody()
     ballots = await _ballots(work, responses) if len(responses) > 2 else []
     if len(responses) <= 2:
-        work.run.emit(Warned(f"Only {len(responses)} seats answered; they did not rank each other."))
+        work.run.emit(Warned("Fewer than three seats answered; they did not rank each other."))
     told = "\n".join(f"{label}: {place:.2f}" for label, place in standing(ballots).items())
     return await work.answer(responses, None, replace(work.matter(), ranking=told))
 

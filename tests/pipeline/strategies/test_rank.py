@@ -55,7 +55,7 @@ def test_two_responses_are_not_ranked():
         result = fuse("Why?", models=["v/a", "v/b", "v/c"], judge="j", synthesizer="w", strategy="rank")
 
     assert [request.model for request in script.requests] == ["v/a", "v/b", "v/c", "w"]
-    assert result.warnings == ("Only 2 seats answered; they did not rank each other.",)
+    assert result.warnings == ("Fewer than three seats answered; they did not rank each other.",)
 
 
 def test_a_panel_of_two_is_refused():
