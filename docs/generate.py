@@ -1,13 +1,13 @@
-"""Writes reference.md, and the table of strategies.md, from the code. `python docs/generate.py`.
+"""Writes reference.md, and the tables of strategies.md and examine.md, from the code. `python docs/generate.py`.
 
-A test compares the file with what this prints, so it can't fall behind.
+A test compares each with what this makes, so it can't fall behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -16,6 +16,8 @@ from pydantic import BaseModel
 
 from fusion_magic import errors, results, votes
 from fusion_magic.endpoints import Endpoint
+from fusion_magic.examine import columns
+from fusion_magic.examine.frames import Frames
 from fusion_magic.jupyter import commands, flags
 from fusion_magic.pipeline.strategies import STRATEGIES
 from fusion_magic.presets import FREE_MEMBER, UserFile, panels
@@ -23,6 +25,7 @@ from fusion_magic.settings import Panel, Panelist, Settings
 
 TARGET = Path(__file__).with_name("reference.md")
 STRATEGIES_PAGE = Path(__file__).with_name("strategies.md")
+EXAMINE_PAGE = Path(__file__).with_name("examine.md")
 BEGINS, ENDS = "<!-- made by generate.py -->", "<!-- end -->"
 RESULTS = (
     results.FusionResult,
@@ -87,8 +90,24 @@ def strategies_table() -> str:
 
 def strategies(page: str) -> str:
     """The page with its table as the code has it."""
+    return _filled(page, strategies_table())
+
+
+def examine(page: str) -> str:
+    """The page with the columns of the frames as the code has them."""
+    names = [name for name, kind in vars(Frames).items() if isinstance(kind, property)]
+    return _filled(page, _table(("frame", "rows", "columns"), ((f"`{name}`", *_frame(name)) for name in names)))
+
+
+def _frame(name: str) -> tuple[str, str]:
+    about = inspect.getdoc(getattr(Frames, name)) or ""
+    told: Mapping[str, tuple[str, str]] = getattr(columns, name.upper())
+    return about.splitlines()[0], "<br>".join(f"`{column}`: {says}" for column, (_, says) in told.items())
+
+
+def _filled(page: str, table: str) -> str:
     before, _, rest = page.partition(BEGINS)
-    return f"{before}{BEGINS}\n{strategies_table()}\n{ENDS}{rest.partition(ENDS)[2]}"
+    return f"{before}{BEGINS}\n{table}\n{ENDS}{rest.partition(ENDS)[2]}"
 
 
 def _flags() -> Iterator[tuple[str, str]]:
@@ -167,3 +186,4 @@ def _row(cells: Iterable[str]) -> str:
 if __name__ == "__main__":
     TARGET.write_text(reference(), encoding="utf-8")
     STRATEGIES_PAGE.write_text(strategies(STRATEGIES_PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    EXAMINE_PAGE.write_text(examine(EXAMINE_PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .agent_tool import fusion_tool
     from .batch import map, map_async, map_background
     from .examine.compare import compare
+    from .examine.frames import frames
     from .jupyter.picker import pick_panel
     from .jupyter.teach import teach
     from .tools.corpus import Corpus
@@ -40,6 +41,7 @@ __all__ = [
     "compare",
     "estimate",
     "fold",
+    "frames",
     "from_notebook",
     "fuse",
     "fuse_async",
@@ -63,6 +65,7 @@ LATER = {
     "map_background": ".batch",
     "Corpus": ".tools.corpus",
     "compare": ".examine.compare",
+    "frames": ".examine.frames",
     "fusion_tool": ".agent_tool",
     "load": ".verbs",
     "pick_panel": ".jupyter.picker",

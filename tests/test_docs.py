@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
 MONEY = (ROOT / "docs" / "money.md").read_text(encoding="utf-8")
 STRATEGIES = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+EXAMINE = (ROOT / "docs" / "examine.md").read_text(encoding="utf-8")
 ANALYSIS = {
     "consensus": ["It is."],
     "contradictions": [{"topic": "why", "stances": [{"label": "A", "stance": "Rayleigh"}]}],
@@ -39,7 +40,9 @@ def shell() -> Iterator[InteractiveShell]:
 
 
 def snippets(language: str) -> list[str]:
-    fences = re.findall(r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}\n{MONEY}\n{STRATEGIES}", re.DOTALL | re.MULTILINE)
+    fences = re.findall(
+        r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}\n{MONEY}\n{STRATEGIES}\n{EXAMINE}", re.DOTALL | re.MULTILINE
+    )
     return [text for kind, text in fences if kind == language]
 
 
@@ -53,6 +56,12 @@ def test_the_table_of_strategies_is_what_the_code_says():
     made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["strategies"](STRATEGIES)
 
     assert made == STRATEGIES, "run python docs/generate.py"
+
+
+def test_the_columns_of_the_frames_are_what_the_code_says():
+    made = runpy.run_path(str(ROOT / "docs" / "generate.py"))["examine"](EXAMINE)
+
+    assert made == EXAMINE, "run python docs/generate.py"
 
 
 def test_readme_has_at_most_200_lines():
