@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
-
-from .api import estimate, fuse, fuse_async, last, stream
-from .errors import FusionError, FusionInterrupted, PanelFailed
-from .events import fold
-from .notebooks import from_notebook
-from .presets import save_panel
-from .providers.scripted import Line, scripted
-from .results import FusionResult
-from .settings import Panel, Panelist, Settings
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from .agent_tool import fusion_tool
+    from .api import estimate, fuse, fuse_async, last, stream
     from .batch import map, map_async, map_background
+    from .errors import FusionError, FusionInterrupted, PanelFailed
+    from .events import fold
     from .examine.compare import compare
     from .examine.frames import frames
     from .jupyter.picker import pick_panel
     from .jupyter.teach import teach
+    from .notebooks import from_notebook
+    from .presets import save_panel
+    from .providers.scripted import Line, scripted
+    from .results import FusionResult
+    from .settings import Panel, Panelist, Settings
     from .tools.corpus import Corpus
     from .tools.functions import tool
     from .verbs import load
@@ -58,28 +56,47 @@ __all__ = [
     "teach",
     "tool",
 ]
-# Imported when they are asked for: widgets and SQLite cost more than all the rest.
-LATER = {
-    "map": ".batch",
-    "map_async": ".batch",
-    "map_background": ".batch",
-    "Corpus": ".tools.corpus",
-    "compare": ".examine.compare",
-    "frames": ".examine.frames",
-    "fusion_tool": ".agent_tool",
-    "load": ".verbs",
-    "pick_panel": ".jupyter.picker",
-    "teach": ".jupyter.teach",
-    "tool": ".tools.functions",
+# Where each name is; it is imported when it is asked for, so that `import fusion_magic` costs nothing.
+PLACES = {
+    "agent_tool": ("fusion_tool",),
+    "api": ("estimate", "fuse", "fuse_async", "last", "stream"),
+    "batch": ("map", "map_async", "map_background"),
+    "errors": ("FusionError", "FusionInterrupted", "PanelFailed"),
+    "evals": (),
+    "events": ("fold",),
+    "examine.compare": ("compare",),
+    "examine.frames": ("frames",),
+    "jupyter.picker": ("pick_panel",),
+    "jupyter.teach": ("teach",),
+    "notebooks": ("from_notebook",),
+    "presets": ("save_panel",),
+    "providers.scripted": ("Line", "scripted"),
+    "results": ("FusionResult",),
+    "settings": ("Panel", "Panelist", "Settings"),
+    "tools.corpus": ("Corpus",),
+    "tools.functions": ("tool",),
+    "verbs": ("load",),
+    "votes": (),
 }
+_HOME = {name: place for place, names in PLACES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version("fusion-magic")
-    if name in LATER:
-        return getattr(import_module(LATER[name], __name__), name)
+        from importlib.metadata import version
+
+        return version("fusion-magic")
+    if name in _HOME:
+        found = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = found
+        return found
+    if name in {place.partition(".")[0] for place in PLACES}:
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

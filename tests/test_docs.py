@@ -22,6 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
 MONEY = (ROOT / "docs" / "money.md").read_text(encoding="utf-8")
 STRATEGIES = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+ENGINES = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
 EXAMINE = (ROOT / "docs" / "examine.md").read_text(encoding="utf-8")
 ANALYSIS = {
     "consensus": ["It is."],
@@ -40,9 +41,8 @@ def shell() -> Iterator[InteractiveShell]:
 
 
 def snippets(language: str) -> list[str]:
-    fences = re.findall(
-        r"^```(\w*)\n(.*?)^```$", f"{README}\n{TOOLS}\n{MONEY}\n{STRATEGIES}\n{EXAMINE}", re.DOTALL | re.MULTILINE
-    )
+    pages = "\n".join((README, TOOLS, MONEY, STRATEGIES, ENGINES, EXAMINE))
+    fences = re.findall(r"^```(\w*)\n(.*?)^```$", pages, re.DOTALL | re.MULTILINE)
     return [text for kind, text in fences if kind == language]
 
 
@@ -131,7 +131,15 @@ def test_pictures_and_links_of_the_readme_are_files_of_the_repository_at_public_
 
 def test_importing_the_package_loads_neither_notebook_nor_data_libraries():
     heavy = ["IPython", "ipywidgets", "anywidget", "pandas", "matplotlib", "xllamacpp", "markdown_it", "keyring"]
-    code = f"import sys, fusion_magic; print([name for name in {heavy} if name in sys.modules])"
+    code = f"import sys; from fusion_magic import fuse; print([name for name in {heavy} if name in sys.modules])"
+
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    assert printed.strip() == "[]"
+
+
+def test_importing_the_package_alone_loads_nothing():
+    code = "import sys, fusion_magic; print([name for name in ('httpx', 'pydantic', 'asyncio') if name in sys.modules])"
 
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
