@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame  # pyright: ignore[reportMissingTypeStubs]
 
 MISSING = 'Frames need pandas; run `pip install "fusion-magic[data]"`.'
-Kind = Literal["text", "number", "count", "count?", "flag", "time"]
+Kind = Literal["text", "number", "count", "count?", "flag", "flag?", "time"]
 Columns = Mapping[str, tuple[Kind, str]]
 Row = Mapping[str, Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,6 +23,7 @@ DTYPES = {
     "count": "int64",
     "count?": "Int64",
     "flag": "bool",
+    "flag?": "boolean",
     "time": "datetime64[us, UTC]",
 }
 
@@ -171,7 +172,9 @@ def documented(columns: Columns) -> Callable[[F], F]:
     return add
 
 
-KINDS = {"count?": "count or missing"} | {kind: kind for kind in ("text", "number", "count", "flag", "time")}
+KINDS = {"count?": "count or missing", "flag?": "flag or missing"} | {
+    kind: kind for kind in ("text", "number", "count", "flag", "time")
+}
 
 
 def pandas() -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,7 @@ class Kit:
         client: the web tools that run here.
         told: what the reader should know of them.
         keys: values that no output of a tool may carry to a model.
+        screen: see `Material`.
     """
 
     domains: Domains | None = None
@@ -69,6 +70,7 @@ class Kit:
     client: ClientWeb | None = None
     told: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    screen: Callable[[str], str] | None = None
 
     def permits(self, url: str) -> bool:
         """Whether the run may rest on this page; documents of a collection are not of any site."""
@@ -80,7 +82,7 @@ class Kit:
             return Bag()
         server = self.server if chair.endpoint.is_openrouter else ()
         own = [*self.shared, *(self.client.tools(label, prompt) if self.client and not server else ())]
-        return Bag({tool.name: tool for tool in own}, server, self.keys)
+        return Bag({tool.name: tool for tool in own}, server, self.keys, self.screen)
 
 
 def chosen_tools(settings: Settings, panel: Panel) -> tuple[str, ...]:
@@ -113,7 +115,7 @@ async def open_kit(plan: Plan, material: Material, notify: Notify, store: Store 
         server = server_tools(settings, web)
         told = tuple(_told(plan, names, bool(shared), bool(server)))
         keys = tuple(environment_keys(endpoints().values()).values())
-        yield Kit(domains, tuple(distinct(shared).values()), server, client, told, keys)
+        yield Kit(domains, tuple(distinct(shared).values()), server, client, told, keys, material.screen)
 
 
 def _domains(settings: Settings) -> Domains | None:

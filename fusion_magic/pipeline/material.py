@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -27,12 +27,14 @@ class Material:
         corpora: collections, or what one is made of: a folder, a frame.
         frames: DataFrames by the names they have in SQL.
         attachments: files and values that go along with the prompt.
+        screen: reads what a tool brings before a model does, and returns it, or what stands in its place.
     """
 
     functions: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     corpora: tuple[Any, ...] = ()
     frames: Mapping[str, Any] = field(default_factory=dict[str, Any])
     attachments: tuple[Attachment, ...] = ()
+    screen: Callable[[str], str] | None = None
 
 
 def gather(layers: Sequence[Mapping[str, Any]], namespace: Mapping[str, Any]) -> tuple[Settings, Material]:

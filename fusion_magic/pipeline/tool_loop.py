@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, cast
 
@@ -30,12 +30,13 @@ REFUSALS = (400, 404, 422, 500, 501)  # 500 is llama.cpp's for a model without a
 class Bag:
     """The tools of one chair: those that run here, by name, and those that its server runs, in the server's form.
 
-    `keys` is what no output may carry to a model.
+    `keys` is what no output may carry to a model; `screen` reads every output before the model does.
     """
 
     own: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
     server: tuple[Mapping[str, Any], ...] = ()
     keys: tuple[str, ...] = ()
+    screen: Callable[[str], str] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.own or self.server)
@@ -212,7 +213,7 @@ async def _use_tool(run: Run, question: Question, bag: Bag, call: ToolCall, step
     begun = run.now()
     error: str | None = None
     try:
-        output = _bounded(await _called(bag, call, number), bag.keys)
+        output = _bounded(_screened(await _called(bag, call, number), bag.screen), bag.keys)
     except ToolError as exc:
         error = _bounded(Output(str(exc)), bag.keys).text
         output = Output(f"Error: {error}")
@@ -266,6 +267,12 @@ def _object(arguments: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", data) if isinstance(data, dict) else None
+
+
+def _screened(output: Output, screen: Callable[[str], str] | None) -> Output:
+    """The output as the run's screen leaves it; what is changed names no pages."""
+    text = screen(output.text) if screen else output.text
+    return output if text == output.text else Output(text)
 
 
 def _bounded(output: Output, keys: tuple[str, ...]) -> Output:
