@@ -6,19 +6,24 @@ most of its telling words, and neither denies nor exchanges them. What that can'
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Literal
 
 from ..results import Analysis, FusionResult
-from .matching import Finding, Matcher, Why
+from .matching import Finding, Matcher, TooMuch, Why
 from .sentences import Form, Span, sentences
 from .words import Reading
 
 LEAST = 3  # content words and figures that a part of a sentence must have to be looked up alone
 ABSENT = 0.40  # a sentence of which no passage has more than this share is in no response
+MANY = 8  # places of an "and" in a clause that are tried
+QUICK = 4_000_000  # steps of the matcher that a display may wait for
 REACHED = 0.50  # share of a finding's words in a sentence of the answer with which it has reached the answer
 
 # several: by two seats or more · one: by one · partly: a part of it is in no response, or not surely · added: in no
@@ -94,7 +99,11 @@ class Ledger:
 
     sentences: tuple[Sentence, ...] = ()
     lost: tuple[Lost, ...] = ()
-    counts: dict[Origin, int] = field(default_factory=dict[Origin, int])
+
+    @property
+    def counts(self) -> dict[Origin, int]:
+        """How many sentences have which origin."""
+        return dict(Counter(sentence.origin for sentence in self.sentences))
 
     @property
     def added(self) -> tuple[Sentence, ...]:
@@ -105,15 +114,36 @@ class Ledger:
 def ledger(result: FusionResult) -> Ledger:
     """Trace each sentence of the answer to the responses; without an answer the ledger is empty.
 
+    What was traced last is remembered, so that a display, a plot and a frame of one result trace it once.
     It reads words, not meaning. A paraphrase in other words is "unclear" or "added"; a word exchanged for another that
     no table holds ("posted", "arrives") passes as support; a figure computed from others is in no response. Precision
     and recall on a labelled set are printed by tests/examine/test_claims.py.
     """
-    answer = result.answer or ""
-    matcher = Matcher({response.label: response.content for response in result.responses}, answer)
-    found = tuple(_traced(span, matcher) for span in sentences(answer))
-    lost = tuple(_lost(result.analysis, answer)) if result.analysis and answer else ()
-    return Ledger(found, lost, dict(Counter(sentence.origin for sentence in found)))
+    found = quick_ledger(result) or _ledger(*_texts(result), math.inf)
+    assert found  # no limit, no None
+    return found
+
+
+def quick_ledger(result: FusionResult) -> Ledger | None:
+    """The ledger if it takes no more than `QUICK` steps, which are about a second; None if it would."""
+    return _ledger(*_texts(result), QUICK)
+
+
+def _texts(result: FusionResult) -> tuple[str, tuple[tuple[str, str], ...], Any]:
+    """What a ledger is made from, by which it is remembered."""
+    return result.answer or "", tuple((seat.label, seat.content) for seat in result.responses), result.analysis
+
+
+@lru_cache(8)
+def _ledger(
+    answer: str, responses: tuple[tuple[str, str], ...], analysis: Analysis | None, most: float
+) -> Ledger | None:
+    try:
+        matcher = Matcher(dict(responses), answer, most)
+        found = tuple(_traced(span, matcher) for span in sentences(answer))
+        return Ledger(found, tuple(_lost(analysis, answer, most)) if analysis and answer else ())
+    except TooMuch:
+        return None
 
 
 def _traced(span: Span, matcher: Matcher) -> Sentence:
@@ -121,10 +151,9 @@ def _traced(span: Span, matcher: Matcher) -> Sentence:
     place = (span.text, span.start, span.end, span.form)
     if _claims_nothing(span, reading):
         return Sentence(*place, "no claim")
-    stated = tuple(
-        Stated(figure.text, matcher.stating(figure, reading)) for figure in reading.figures if figure.counted
-    )
-    whole = matcher.find(span.text, reading)
+    sought = matcher.seek(span.text)
+    stated = tuple(Stated(figure.text, matcher.stating(figure, sought)) for figure in sought.counted)
+    whole = matcher.find(sought)
     support, denial = _passages([whole], "support"), _passages([whole], "contradiction")
     if support:
         return Sentence(*place, _by(support), support, denial, figures=stated)
@@ -162,8 +191,7 @@ def _halved(
 
     Seats in `against` contradict the whole and support nothing of it.
     """
-    read = [(part, matcher.read(part)) for part in parts]
-    found = [matcher.find(part, reading) for part, reading in read if reading.substance >= LEAST]
+    found = [matcher.find(matcher.seek(part)) for part in parts if matcher.read(part).substance >= LEAST]
     supports = [[p for p in _passages([each], "support") if p.label not in against] for each in found]
     together = {passage.label: passage for support in supports for passage in support}
     denials = {p.label: p for p in _passages(found, "contradiction") if p.label not in together}
@@ -181,7 +209,7 @@ def _parts(span: Span, matcher: Matcher) -> list[str]:
 
 def _around_and(clause: str, matcher: Matcher) -> list[str]:
     """Both sides of an "and" where each has a figure and words of its own: not "36 and 29 solar masses"."""
-    for match in _AND.finditer(clause):
+    for match in islice(_AND.finditer(clause), MANY):
         left, right = clause[: match.start()], clause[match.end() :]
         if not re.match(r"\W*\d", right) and matcher.read(left).figures and matcher.read(right).figures:
             return [left, right]
@@ -197,10 +225,10 @@ def _passages(findings: Iterable[dict[str, Finding]], side: Literal["support", "
     return tuple(Passage(label, place.start, place.end, place.score, place.why) for label, place in found if place)
 
 
-def _lost(analysis: Analysis, answer: str) -> Iterable[Lost]:
+def _lost(analysis: Analysis, answer: str, most: float) -> Iterable[Lost]:
     """Insights, and contradictions of which not both sides are told, that no sentence of the answer comes near."""
     told = [stance.stance for topic in analysis.contradictions for stance in topic.stances]
-    matcher = Matcher({"": answer}, "\n\n".join([*(each.insight for each in analysis.unique_insights), *told]))
+    matcher = Matcher({"": answer}, "\n\n".join([*(each.insight for each in analysis.unique_insights), *told]), most)
     for number, insight in enumerate(analysis.unique_insights):
         if not _reached(insight.insight, matcher):
             yield Lost("unique_insights", number, (insight.label,), insight.insight)
@@ -212,9 +240,11 @@ def _lost(analysis: Analysis, answer: str) -> Iterable[Lost]:
 
 def _reached(finding: str, matcher: Matcher) -> bool:
     """Whether a sentence of the answer says a finding or, in the judge's other words, most of it with its figures."""
-    for span in sentences(finding):
-        reading = matcher.read(span.text)
-        found = matcher.find(span.text, reading)[""]
-        if found.support or (found.nearest >= REACHED and not found.contradiction and not matcher.nowhere(reading)):
+    spans = [span for span in sentences(finding) if matcher.read(span.text).substance > 1]
+    for span in spans:
+        sought = matcher.seek(span.text)
+        found = matcher.find(sought)[""]
+        near = found.nearest >= REACHED and not found.contradiction
+        if found.support or (near and not matcher.nowhere(sought.reading)):
             return True
-    return False
+    return not spans  # a word alone can't be told

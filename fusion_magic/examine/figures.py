@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, lru_cache
 
 _SCALES = {
     "k": 1e3, "tsd": 1e3, "thousand": 1e3, "tausend": 1e3, "mille": 1e3,
@@ -65,6 +65,8 @@ _WORDS = {
     "ninety": 90,
 }  # fmt: skip
 _SHARES = {"half": 50.0, "third": 100 / 3, "quarter": 25.0, "fifth": 20.0, "tenth": 10.0}
+_COUNTING = frozenset((*_MONTHS, *_WORDS, *_SHARES))
+_DIGIT = re.compile(r"\d")
 
 _NUMBER = r"\d{1,3}(?:[,.'’ \u202f\u00a0]\d{3})+(?:[.,]\d+)?(?!\d)|\d+(?:[.,]\d+)?"
 _FIGURE = re.compile(
@@ -89,8 +91,8 @@ _REFERENCE = re.compile(
 )
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _POWER = re.compile("10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)")
-_APPROXIMATE = re.compile(
-    r"\b(?:about|roughly|around|some|nearly|almost|approximately|circa|ca|rund|etwa|environ)\b|[~≈]", re.I
+_APPROXIMATE = frozenset(
+    "about roughly around some nearly almost approximately circa ca rund etwa environ".split()  # noqa: SIM905
 )
 
 
@@ -108,9 +110,19 @@ class Figure:
     counted: bool = True  # False: "a quarter", "(1)", "1/2"; it may confirm a figure but need not be confirmed
     of: tuple[str, ...] = ()  # the words behind it, where it has no kind: what is counted
 
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """What two figures that are the same have in common."""
+        return (f"#{self.literal}",) if self.literal else tuple(f"#{value:.6g}" for value in self.values)
 
-def figures(text: str) -> list[Figure]:
-    """The figures of a sentence in its order. Codes such as GW150914 or HTTP/3 are names, not figures."""
+
+def figures(text: str, words: Set[str] = _COUNTING) -> list[Figure]:
+    """The figures of a sentence in its order. Codes such as GW150914 or HTTP/3 are names, not figures.
+
+    Without a digit, and with none of the `words` in it a number, it has none; `words` are its own, in lower case.
+    """
+    if _COUNTING.isdisjoint(words) and not _DIGIT.search(text):
+        return []
     plain = _POWER.sub(lambda match: f"10^{match[1].translate(_SUPERSCRIPTS)}", text)
     return list(_figures(plain))
 
@@ -152,9 +164,9 @@ def is_number(word: str) -> bool:
     return word in _WORDS
 
 
-def is_approximate(text: str) -> bool:
-    """Whether a sentence says that its figures are about right ("about", "~")."""
-    return bool(_APPROXIMATE.search(text))
+def is_approximate(text: str, words: Set[str]) -> bool:
+    """Whether a sentence says that its figures are about right ("about", "~"); `words` are its own, in lower case."""
+    return not _APPROXIMATE.isdisjoint(words) or "~" in text or "≈" in text
 
 
 def _rounds(a: float, b: float) -> bool:
@@ -171,10 +183,12 @@ def _figures(text: str) -> Iterator[Figure]:
         elif match["share"]:
             yield Figure(match[0], "%", (_SHARES[match["share"]],), counted=False)
         elif word := match["word"]:
+            if (low := word.lower()) not in _COUNTING:
+                continue
             if month := _month(word, text, match.start(), match.end()):
                 month_at = match.end()
                 yield Figure(word, "month", (float(month),))
-            elif (number := _WORDS.get(word.lower())) and not (word == "sept" and word.islower() and month):
+            elif (number := _WORDS.get(low)) and not (word == "sept" and word.islower() and month):
                 yield _from_word(word, number, text[match.end() : match.end() + 40])
         elif match["number"]:
             behind_month = 0 <= match.start("number") - month_at <= 3
@@ -263,7 +277,7 @@ def _kind(tails: list[str]) -> str:
     return "%" if tails[0] in _PERCENT or both in _PERCENT else _unit(tails[0])
 
 
-@cache
+@lru_cache(10_000)
 def _unit(after: str) -> str:
     """The unit with which a text begins, or nothing."""
     match = re.match(r"[-\s\u00a0]*(°\s?[cf]|[a-zà-ÿ]+[2²]?)", after.lower())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Literal
 
 from .figures import Figure, same
@@ -24,7 +24,10 @@ STATED = 0.25  # share of a sentence's words that must stand by a figure for a s
 WORTH_A_LOOK = 0.2  # share of a sentence's weight below which a passage is not compared
 HOPELESS = 0.35  # share below which a passage is not read closely, whatever its figures
 CANDIDATES = 4  # passages of a response that are looked at closely
+READING = 4  # steps for a character, and again for one that is read in a sentence or a part of one
+BESIDE = 4  # characters that may stand between two sentences that are read together
 LEAST_OWN = 0.3  # share of the words that one of two sentences must have for its figures to count
+NOTHING: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -47,222 +50,250 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class _Window:
-    """One or two sentences of a response that are compared with a sentence together; the first is the nearer one."""
-
-    start: int
-    end: int
-    readings: tuple[Reading, ...]
-    text: str
-    above: frozenset[str]
-    above_figures: tuple[Figure, ...]
-
-    @property
-    def hedged(self) -> bool:
-        return any(reading.hedged for reading in self.readings)
-
-    def has(self, stem: str) -> bool:
-        return any(stem in reading.stems for reading in self.readings)
-
-
-@dataclass(frozen=True)
-class _Sought:
-    """A sentence that is looked for, with the weights of its words."""
+class Sought:
+    """A sentence that is looked for: what its words weigh, and the weight that each passage of a response shares."""
 
     text: str
     reading: Reading
     weights: dict[str, float]
     total: float
+    shares: dict[int, float]
+    counted: tuple[Figure, ...]
 
 
-@dataclass
-class _Seat:
-    """A response cut into sentences."""
+@dataclass(frozen=True)
+class _Passage:
+    """A sentence of a response; `above` are the words in its heading and in the two sentences before it."""
 
-    text: str
-    spans: list[Span]
-    readings: list[Reading]
-    above: list[frozenset[str]] = field(default_factory=list[frozenset[str]])
-    stems: frozenset[str] = frozenset()
+    label: str
+    span: Span
+    reading: Reading
+    above: frozenset[str]
+    goes_on: bool  # the next sentence stands right behind it
+
+
+Verdict = Literal["says", "undecided", ""] | Why
+
+
+class TooMuch(Exception):
+    """The matcher took more steps than it was allowed."""
 
 
 class Matcher:
-    """The responses of a run, indexed: `find` looks a sentence up in all of them."""
+    """The responses of a run, indexed: `find` looks a sentence up in all of them.
 
-    def __init__(self, responses: Mapping[str, str], answer: str) -> None:
+    Args:
+        responses: texts by the seats' letters.
+        answer: from it too is learned which words are names.
+        most: steps after which `TooMuch` is raised. They stand in for time: characters that are read, and words and
+            figures that are compared; prose takes about twelve for each character.
+    """
+
+    def __init__(self, responses: Mapping[str, str], answer: str, most: float = math.inf) -> None:
+        self._left = most
+        self._count_steps(READING * sum(map(len, (*responses.values(), answer))))
         self.lexicon = Lexicon.of([*responses.values(), answer])
-        self._seats = {label: self._seat(text) for label, text in responses.items()}
-        self._posted: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        for label, seat in self._seats.items():
-            for number, reading in enumerate(seat.readings):
-                for key in (*reading.stems, *_keys(reading.figures)):
-                    self._posted[key].append((label, number))
-        self._count = 1 + sum(len(seat.spans) for seat in self._seats.values())
+        self._labels = tuple(responses)
+        self._readings: dict[str, Reading] = {}
+        self._passages = [passage for label, text in responses.items() for passage in self._cut(label, text)]
+        self._posted: dict[str, list[int]] = defaultdict(list)
+        for place, passage in enumerate(self._passages):
+            for key in (*passage.reading.stems, *passage.reading.keys):
+                self._posted[key].append(place)
+        self._count = 1 + len(self._passages)
         self._unknown = UNKNOWN * math.log(1 + self._count)
+        self._each = 0.8 * math.log(1 + self._count)  # what a figure weighs
+        self._weights: dict[str, float] = {"~bound": 0.0}
 
     def read(self, text: str) -> Reading:
         """What can be compared of a text, names told by these responses and this answer."""
-        return read(text, self.lexicon)
+        if text not in self._readings:
+            self._count_steps(READING * len(text))
+            self._readings[text] = read(text, self.lexicon)
+        return self._readings[text]
 
     def weight(self, stem: str) -> float:
         """How much a word tells: rare ones more (inverse document frequency over the passages)."""
-        if stem == "~bound":
-            return 0.0
-        posted = len(self._posted.get(stem, ()))
-        weight = math.log(1 + self._count / posted) if posted else self._unknown
-        return 0.4 * weight if stem in LIGHT else weight
+        if stem not in self._weights:
+            posted = len(self._posted.get(stem, ()))
+            weight = math.log(1 + self._count / posted) if posted else self._unknown
+            self._weights[stem] = 0.4 * weight if stem in LIGHT else weight
+        return self._weights[stem]
+
+    def seek(self, text: str) -> Sought:
+        """A sentence, or a part of one, as `find` and `stating` look for it."""
+        reading = self.read(text)
+        weights = {stem: self.weight(stem) for stem in reading.stems}
+        shares: dict[int, float] = defaultdict(float)
+        for key, weight in weights.items():
+            for place in self._places(key):
+                shares[place] += weight
+        counted = tuple(figure for figure in reading.figures if figure.counted)
+        return Sought(text, reading, weights, sum(weights.values()), shares, counted)
+
+    def _count_steps(self, steps: int) -> None:
+        self._left -= steps
+        if self._left < 0:
+            raise TooMuch
 
     def nowhere(self, reading: Reading) -> list[str]:
         """The figures and names of a sentence that no response has at all."""
         figures = [f.text for f in reading.figures if f.counted and not self._held(f, reading.approximate)]
-        names = [name for name in reading.names if not any(name in seat.stems for seat in self._seats.values())]
-        return [*figures, *sorted(names)]
+        return [*figures, *sorted(name for name in reading.names if name not in self._posted)]
 
     def _held(self, figure: Figure, rounded: bool) -> bool:
         """Whether any response has a figure."""
-        if rounded:
-            readings = (reading for seat in self._seats.values() for reading in seat.readings)
-        else:
-            places = {place for key in _keys([figure]) for place in self._posted.get(key, ())}
-            readings = (self._seats[label].readings[number] for label, number in places)
-        return any(same(figure, held, rounded) for reading in readings for held in reading.figures)
+        places = range(len(self._passages)) if rounded else self._with(figure)
+        for reading in (self._passages[place].reading for place in places):
+            self._count_steps(len(reading.figures))
+            if any(same(figure, held, rounded) for held in reading.figures):
+                return True
+        return False
 
-    def find(self, text: str, reading: Reading) -> dict[str, Finding]:
-        """What each response has to say to a sentence or a part of one; keys are the seats' letters."""
-        weights = {stem: self.weight(stem) for stem in reading.stems}
-        scores: dict[str, dict[int, float]] = {label: defaultdict(float) for label in self._seats}
-        for key in (*reading.stems, *_keys(reading.figures)):
-            weight = weights.get(key, 1.0)
-            for label, number in self._posted.get(key, ()):
-                scores[label][number] += weight
-        looked_for = _Sought(text, reading, weights, sum(weights.values()))
-        return {label: self._finding(looked_for, self._seats[label], scores[label]) for label in self._seats}
+    def _places(self, key: str) -> Sequence[int]:
+        places = self._posted.get(key, ())
+        self._count_steps(len(places))
+        return places
 
-    def stating(self, figure: Figure, reading: Reading) -> tuple[str, ...]:
+    def _with(self, figure: Figure) -> set[int]:
+        """Where a figure of this value stands, whatever it measures."""
+        return {place for key in figure.keys for place in self._places(key)}
+
+    def stating(self, figure: Figure, sought: Sought) -> tuple[str, ...]:
         """The seats that state a figure in a passage that has something else of the sentence too."""
-        weights = {stem: self.weight(stem) for stem in reading.stems}
-        least = STATED * sum(weights.values())
+        least = STATED * sought.total
         seats: set[str] = set()
-        for label, number in {place for key in _keys([figure]) for place in self._posted.get(key, ())}:
-            passage, above = self._seats[label].readings[number], self._seats[label].above[number]
-            if any(same(figure, held) for held in passage.figures):
-                own = sum(weight for stem, weight in weights.items() if stem in passage.stems)
-                told = sum(weight for stem, weight in weights.items() if stem in above and stem not in passage.stems)
-                if own and own + TOLD_ABOVE * told >= least:
-                    seats.add(label)
+        for place in self._with(figure):
+            passage, own = self._passages[place], sought.shares.get(place, 0.0)
+            if not own or passage.label in seats or not any(same(figure, held) for held in passage.reading.figures):
+                continue
+            if own >= least or own + TOLD_ABOVE * _told(sought, passage.above, passage.reading.stems.keys()) >= least:
+                seats.add(passage.label)
         return tuple(sorted(seats))
 
-    def _seat(self, text: str) -> _Seat:
+    def _cut(self, label: str, text: str) -> Iterator[_Passage]:
+        """The sentences of a response, without its code."""
         spans = [span for span in sentences(text) if span.form != "code"]
         readings = [self.read(span.text) for span in spans]
-        seat = _Seat(text, spans, readings, stems=frozenset(stem for reading in readings for stem in reading.stems))
         headings = {span.text: frozenset(reading.stems) for span, reading in zip(spans, readings, strict=True)}
-        seat.above = [
-            frozenset().union(headings.get(span.heading, frozenset()), *(r.stems for r in readings[max(0, n - 2) : n]))
-            for n, span in enumerate(spans)
-        ]
-        return seat
+        for n, (span, reading) in enumerate(zip(spans, readings, strict=True)):
+            above = headings.get(span.heading, NOTHING).union(*(r.stems for r in readings[max(0, n - 2) : n]))
+            goes_on = n + 1 < len(spans) and spans[n + 1].start - span.end <= BESIDE
+            yield _Passage(label, span, reading, above, goes_on)
 
-    def _finding(self, sought: _Sought, seat: _Seat, scores: dict[int, float]) -> Finding:
+    def find(self, sought: Sought) -> dict[str, Finding]:
+        """What each response has to say to a sentence or a part of one; keys are the seats' letters."""
+        scores = dict(sought.shares)
+        for key in sought.reading.keys:
+            for place in self._places(key):
+                scores[place] = scores.get(place, 0.0) + 1.0
+        least = WORTH_A_LOOK * sought.total
+        worth: dict[str, list[tuple[float, int]]] = {label: [] for label in self._labels}
+        for place, score in scores.items():
+            if score >= least:
+                worth[self._passages[place].label].append((score, place))
+        return {label: self._finding(sought, places) for label, places in worth.items()}
+
+    def _finding(self, sought: Sought, places: list[tuple[float, int]]) -> Finding:
         support = denial = None
         nearest = 0.0
-        for number, shared in heapq.nlargest(CANDIDATES, scores.items(), key=lambda item: item[1]):
-            if shared < WORTH_A_LOOK * sought.total:
-                break
-            for window in _windows(seat, number):
-                score, verdict = self._compare(sought, window)
+        for _, number in heapq.nlargest(CANDIDATES, places, key=lambda each: each[0]):
+            for other in (None, *self._beside(number)):
+                score, verdict = self._compare(sought, number, other)
                 nearest = max(nearest, score)
-                place = Place(window.start, window.end, round(score, 3))
                 if verdict == "says" and (support is None or score > support.score + 0.1):
-                    support = place
+                    support = self._place(number, other, score)
                 if verdict in ("figure", "opposite", "exchanged") and (denial is None or score > denial.score):
-                    denial = replace(place, why=verdict)
+                    denial = self._place(number, other, score, verdict)
                 if verdict:
                     break  # a neighbour adds nothing, and does not turn back what is denied
         if support and denial:
             support, denial = (None, denial) if denial.score > support.score + 0.1 else (support, None)
         return Finding(support, denial, nearest)
 
-    def _compare(self, sought: _Sought, window: _Window) -> tuple[float, Literal["says", "undecided", ""] | Why]:
-        """How much of a sentence a passage says, and whether it "says" it or why it contradicts it ("": neither)."""
-        reading, total = sought.reading, sought.total
-        shares = [sum(w for stem, w in sought.weights.items() if stem in r.stems) for r in window.readings]
-        if shares[0] < max(shares):
+    def _beside(self, number: int) -> Iterator[int]:
+        """The sentence behind one and the one before it, where nothing is between them."""
+        if self._passages[number].goes_on:
+            yield number + 1
+        if number and self._passages[number - 1].goes_on:
+            yield number - 1
+
+    def _place(self, number: int, other: int | None, score: float, why: Why | Literal[""] = "") -> Place:
+        spans = [self._passages[n].span for n in (number, other) if n is not None]
+        return Place(min(span.start for span in spans), max(span.end for span in spans), round(score, 3), why)
+
+    def _compare(self, sought: Sought, number: int, other: int | None) -> tuple[float, Verdict]:
+        """How much of a sentence a passage says, and whether it "says" it or why it contradicts it ("": neither).
+
+        The passage is one sentence of a response, or two with the nearer one first.
+        """
+        reading, counted = sought.reading, len(sought.counted) * self._each
+        numbers = (number,) if other is None else (number, other)
+        shares = [sought.shares.get(n, 0.0) for n in numbers]
+        if shares[0] < shares[-1]:
             return 0.0, ""  # the other one of the two is looked at for itself
-        own = shares[0] if len(shares) == 1 else sum(w for stem, w in sought.weights.items() if window.has(stem))
-        above = sum(w for stem, w in sought.weights.items() if stem in window.above and not window.has(stem))
-        said = own + min(TOLD_ABOVE * above, own / 2)
-        each = 0.8 * math.log(1 + self._count)
-        counted = [figure for figure in reading.figures if figure.counted]
-        most = (said + len(counted) * each) / max(total + len(counted) * each, 1e-9)
-        if most < HOPELESS:
-            return most, ""
-        near = [r for r, share in zip(window.readings, shares, strict=True) if share >= LEAST_OWN * own]
-        held = [figure for passage in near for figure in passage.figures]
-        missing = [f for f in counted if not _has(held, window.above_figures, f, reading.approximate)]
-        score = (said + (len(counted) - len(missing)) * each) / max(total + len(counted) * each, 1e-9)
-        if not _same_names(reading, window):
+        whole = max(sought.total + counted, 1e-9)
+        if 1.5 * sum(shares) + counted < HOPELESS * whole:
+            return 0.0, ""  # even with all its figures, and as much again above it as counts
+        readings = [self._passages[n].reading for n in numbers]
+        held = readings[0].stems.keys() | readings[-1].stems.keys() if len(readings) > 1 else readings[0].stems.keys()
+        own = shares[0] if other is None else sum(weight for stem, weight in sought.weights.items() if stem in held)
+        above = self._passages[min(numbers)].above
+        said = own + min(TOLD_ABOVE * _told(sought, above, held), own / 2)
+        if (said + counted) / whole < HOPELESS:
+            return (said + counted) / whole, ""
+        self._count_steps(10 * len(sought.weights) + len(sought.counted) * sum(len(each.figures) for each in readings))
+        near = [r for r, share in zip(readings, shares, strict=True) if share >= LEAST_OWN * own]
+        missing = [f for f in sought.counted if not self._has(near, min(numbers), f, reading.approximate)]
+        score = (said + counted - len(missing) * self._each) / whole
+        if not _same_names(reading, readings, held, above):
             return score, ""
-        passage = window.text if len(window.readings) == 1 else ""
+        text = self._passages[number].span.text
+        if self._passages[number].span.form == "heading" or text.rstrip('*_"”) ').endswith("?"):
+            return score, ""  # headings and questions say nothing
+        passage = text if other is None else ""
         why: Why | Literal[""] = ""
-        for each_near in near:
-            why = why or opposed(sought.text, reading, passage, each_near)
+        for each in near:
+            why = why or opposed(sought.text, reading, passage, each)
         if missing or why:
-            if self._denies(reading, window, missing, bool(why), own, total):
+            if other is None and self._denies(sought, readings[0], missing, bool(why), own):
                 return score, why or "figure"
             return score, "undecided" if why else ""
-        if window.hedged and not reading.softened:
+        if not reading.softened and any(each.hedged for each in readings):
             return score, ""
-        anchored = len(window.readings) == 1 and (
-            len(counted) > 0 or sum(window.has(name) for name in reading.names) > 1
-        )
+        anchored = other is None and (counted > 0 or sum(name in held for name in reading.names) > 1)
         return score, "says" if score >= (SAID_WITH_FIGURES if anchored else SAID) else ""
 
-    def _denies(
-        self, reading: Reading, window: _Window, missing: list[Figure], opposed: bool, own: float, total: float
-    ) -> bool:
-        """Whether a sentence that is not said is denied: nearly the same words, and one thing that can't be both."""
-        if len(window.readings) > 1 or (missing and opposed) or own < DENIED * total:
+    def _has(self, near: list[Reading], first: int, figure: Figure, rounded: bool) -> bool:
+        """Whether a passage has a figure; the year or month may stand above it if it names none."""
+        maybe = near if rounded else [passage for passage in near if not passage.keys.isdisjoint(figure.keys)]
+        if any(same(figure, each, rounded) for passage in maybe for each in passage.figures):
+            return True
+        if figure.kind not in ("year", "month"):
             return False
-        held = next(iter(window.readings))
+        if any(each.kind == figure.kind for passage in near for each in passage.figures):
+            return False
+        label = self._passages[first].label
+        above = (each for each in self._passages[max(0, first - 2) : first] if each.label == label)
+        return any(same(figure, each) for passage in above for each in passage.reading.figures)
+
+    def _denies(self, sought: Sought, held: Reading, missing: list[Figure], opposed: bool, own: float) -> bool:
+        """Whether a sentence that is not said is denied: nearly the same words, and one thing that can't be both."""
+        if (missing and opposed) or own < DENIED * sought.total:
+            return False
         share = SAME_THING if missing else SAME_THING / 2
         if own < share * sum(self.weight(stem) for stem in held.stems):
             return False
-        counted = sum(figure.counted for figure in reading.figures)
+        counted = len(sought.counted)
         if counted > 2 and 2 * len(missing) > counted:  # a row of a table, or a sentence about other figures
             return False
-        other = all(_other(held.figures, figure, reading) for figure in missing)
-        return other and sum(window.has(stem) for stem in reading.stems) >= 2
+        other = all(_other(held.figures, figure, sought.reading) for figure in missing)
+        return other and sum(stem in held.stems for stem in sought.reading.stems) >= 2
 
 
-def _windows(seat: _Seat, number: int) -> Iterator[_Window]:
-    """The passage alone, then with the one behind it, then with the one before it."""
-    for first, last in ((number, number), (number, number + 1), (number - 1, number)):
-        if first < 0 or last >= len(seat.spans):
-            continue
-        start, end = seat.spans[first].start, seat.spans[last].end
-        if first != last and seat.spans[last].start - seat.spans[first].end > 4:
-            continue
-        near = seat.readings[max(0, first - 2) : first]
-        readings = (seat.readings[number], *(seat.readings[n] for n in {first, last} - {number}))
-        figures = tuple(figure for reading in near for figure in reading.figures)
-        yield _Window(start, end, readings, seat.text[start:end], seat.above[first], figures)
-
-
-def _keys(figures: Iterable[Figure]) -> Iterator[str]:
-    for figure in figures:
-        if figure.literal:
-            yield f"#{figure.literal}"
-        else:
-            yield from (f"#{value:.6g}" for value in figure.values)
-
-
-def _has(held: Sequence[Figure], above: Sequence[Figure], figure: Figure, rounded: bool) -> bool:
-    """Whether a passage has a figure; the year or month may stand above it if it names none."""
-    if any(same(figure, each, rounded) for each in held):
-        return True
-    dated = figure.kind in ("year", "month") and not any(each.kind == figure.kind for each in held)
-    return dated and any(same(figure, each) for each in above)
+def _told(sought: Sought, above: frozenset[str], held: Set[str]) -> float:
+    """The weight of its words that stand above a passage and not in it."""
+    return sum(weight for stem, weight in sought.weights.items() if stem in above and stem not in held)
 
 
 def _other(held: Sequence[Figure], figure: Figure, reading: Reading) -> bool:
@@ -286,11 +317,10 @@ def _in_place_of(each: Figure, figure: Figure) -> bool:
     return each.kind == figure.kind or bool(each.kind and figure.kind and set(each.values) & set(figure.values))
 
 
-def _same_names(reading: Reading, window: _Window) -> bool:
+def _same_names(reading: Reading, readings: Sequence[Reading], held: Set[str], above: frozenset[str]) -> bool:
     """Whether a passage speaks of the same names: those it lacks stand just above, and it has no others."""
-    others = {name for each in window.readings for name in each.names | each.maybe_names if name not in reading.stems}
-    lacking = [name for name in reading.names if not window.has(name)]
-    unsure = [name for name in reading.maybe_names if not window.has(name)]
-    if not lacking and not unsure:
+    if reading.names <= held and reading.maybe_names <= held:
         return True
-    return not others and all(name in window.above for name in lacking)
+    if any(name not in held and name not in above for name in reading.names):
+        return False
+    return all(name in reading.stems for each in readings for name in each.names | each.maybe_names)

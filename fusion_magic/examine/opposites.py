@@ -51,11 +51,13 @@ def _negates(reading: Reading, other: Reading) -> bool:
 
     Where both sides negate something, their words must have changed places: "x, not y" and "y, not x".
     """
+    if _puts_away(reading, other) or _puts_away(other, reading):
+        return True
+    if not reading.denied and not other.denied:
+        return False
     shared = [stem for stem in reading.stems if stem in other.stems and not stem.startswith("~")]
     only = any(_only(reading, stem, True) and _only(other, stem, False) for stem in shared)
     others = any(_only(reading, stem, False) and _only(other, stem, True) for stem in shared)
-    if _puts_away(reading, other) or _puts_away(other, reading):
-        return True
     if reading.negates and other.negates:
         return only and others and reading.contrasts and other.contrasts
     return only or others
@@ -75,7 +77,7 @@ def _puts_away(one: Reading, other: Reading) -> bool:
 
 def _flipped(reading: Reading, other: Reading) -> bool:
     """Whether the sides of a comparison with "than" have changed places."""
-    if THAN not in reading.words or THAN not in other.words:
+    if not reading.compares or not other.compares:
         return False
     before, behind = _around_than(reading)
     other_before, other_behind = _around_than(other)
@@ -91,8 +93,7 @@ def _around_than(reading: Reading) -> tuple[set[str], set[str]]:
 
 def _exchanged(reading: Reading, other: Reading) -> bool:
     """Whether two names have changed places: who beats whom. "Was beaten by" changes them back."""
-    own = {word.stem: n for n, word in enumerate(reading.words) if word.acts}
-    their = {word.stem: n for n, word in enumerate(other.words) if word.acts}
+    own, their = reading.acting, other.acting
     shared = [name for name in own if name in their]
     changed = any(
         own[a] < own[b]

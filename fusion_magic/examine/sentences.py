@@ -17,9 +17,9 @@ _RULE = re.compile(r"\s*(?:[-*_=]\s*){3,}$")
 _DELIMITERS = re.compile(r"\s*\|?\s*:?-+:?\s*(?:\|\s*:?-+:?\s*)*\|?\s*$")
 _BEFORE = re.compile(r"\s*(?:>\s*)*(?P<item>(?:[-*+•]|\d{1,3}[.)])\s+(?:\[[ xX]\]\s+)?)?")
 _END = re.compile(
-    r"[.!?…]+[\"'”’»)\]*_`]*(?:\s?\[[^\]\n]{1,60}\](?:\([^)\s]*\))?)*(?=\s|$)|[\u3002\uff01\uff1f]+[\u201d\u300d\u300f\uff09]*"
+    r"(?<![.!?…])[.!?…]++[\"'”’»)\]*_`]*+(?:\s?\[[^\]\n]{1,60}\](?:\([^)\s]{0,1000}\))?)*(?=\s|$)|[\u3002\uff01\uff1f]+[\u201d\u300d\u300f\uff09]*"
 )
-_WORD_BEFORE = re.compile(r"(\S+)$")
+LONGEST = 2_000  # characters of a sentence; what has no end for longer is cut at a space
 _GOES_ON = re.compile(r"\s*[a-zà-ÿ]")
 # A dot behind one of these ends no sentence. Ordinals ("14. Juli") and initials ("J. Smith") are found by their shape.
 _ABBREVIATIONS = frozenset(
@@ -90,7 +90,7 @@ def _blocks(markdown: str) -> Iterator[_Block]:
     while at < len(lines):
         begin, line = lines[at]
         at += 1
-        head = at < len(lines) and "|" in line and "|" in lines[at][1] and bool(_DELIMITERS.match(lines[at][1]))
+        head = at < len(lines) and "|" in line and "|" in lines[at][1] and _is_delimiters(lines[at][1])
         table = head or (table and "|" in line)
         if not line.strip() or _RULE.match(line):
             number += 1
@@ -99,7 +99,7 @@ def _blocks(markdown: str) -> Iterator[_Block]:
             yield _Block(begin, lines[last][0] + len(lines[last][1]), "code", number := number + 1)
             at = last + 1
         elif table or _is_row(line):
-            if not _DELIMITERS.match(line):
+            if not _is_delimiters(line):
                 yield _Block(begin, begin + len(line), "heading" if head else "row", number)
         elif _HEADING.match(line):
             yield _Block(begin, begin + len(line), "heading", number := number + 1)
@@ -127,6 +127,11 @@ def _is_row(line: str) -> bool:
     return line.lstrip(" >").startswith("|")
 
 
+def _is_delimiters(line: str) -> bool:
+    """Whether it is the line under a table's head."""
+    return len(line) <= LONGEST and bool(_DELIMITERS.match(line))
+
+
 def _continues(line: str) -> bool:
     """Whether a line goes on with the paragraph above it."""
     before = _BEFORE.match(line)
@@ -146,10 +151,12 @@ def _cuts(markdown: str, block: _Block) -> Iterator[tuple[int, int]]:
 
 
 def _trimmed(markdown: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    text = markdown[start:end]
-    left = len(text) - len(text.lstrip())
-    if text.strip():
-        yield start + left, start + len(text.rstrip())
+    while start < end:
+        stop = end if end - start <= LONGEST else markdown.rfind(" ", start + 1, start + LONGEST) + 1 or start + LONGEST
+        text = markdown[start:stop]
+        if text.strip():
+            yield start + len(text) - len(text.lstrip()), start + len(text.rstrip())
+        start = stop
 
 
 def _ends(text: str, stop: str, rest: str) -> bool:
@@ -158,8 +165,8 @@ def _ends(text: str, stop: str, rest: str) -> bool:
         return False
     if not stop.startswith(".") or stop.startswith(".."):
         return True
-    before = _WORD_BEFORE.search(text[: len(text) - len(stop)])
-    word = before[1].lstrip("([\"'“*_").lower() if before else ""
+    before = text[: len(text) - len(stop)][-LONGEST:]
+    word = "" if not before or before[-1].isspace() else before.rsplit(maxsplit=1)[-1].lstrip("([\"'“*_").lower()
     if word in _ABBREVIATIONS:
         return word in _MAY_END and bool(re.match(r"\s+[A-ZÀ-Þ]", rest))
     if word in _BEFORE_A_NUMBER:

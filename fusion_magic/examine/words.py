@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from .figures import Figure, figures, is_approximate, is_measure, is_number
@@ -31,20 +31,25 @@ from .vocabulary import (
 REACH = 6  # content words that a negation reaches, at most; "rather than" reaches two
 _TOKEN = re.compile(r"[^\W_]+(?:['’.\-\u2011–/&+][^\W_]+)*|[,;:()—|.]")
 _MARKUP = re.compile(
-    r"[*`~]+|(?<!\w)_+|_+(?!\w)|\]\([^)\s]*\)|https?://\S+|\[(?:Responses? |Seats? )?[A-H](?:\s?[,;/&–-]\s?[A-H])*\]"
+    r"[*`~]+|(?<!\w)_+|_+(?!\w)|\]\([^)\s]{0,1000}\)|https?://\S+"
+    r"|\[(?:Responses? |Seats? )?[A-H](?:\s?[,;/&–-]\s?[A-H])*\]"
 )
 _ENDINGS = listed("""
     ations ation ements ement ments ment nesses ness ities ity ingly edly ings ing ied ies ed ers ern er em en est
     es ly e s n
 """)
 _CONTRAST = re.compile("|".join(rf"(?<!\w){phrase}\b(?! only)" for phrase in CONTRASTS), re.IGNORECASE)
-_NEGATION = re.compile(rf"\b(?:{'|'.join(NEGATORS)})\b|n['’]t\b", re.IGNORECASE)
+_CONTRASTING = tuple(frozenset(re.findall(r"\w+", phrase)) for phrase in CONTRASTS)  # most sentences have none of these
+_SHORT_NOT = re.compile(r"n['’]t\b", re.IGNORECASE)
+_DASHES = re.compile("[-\u2011–/+]")
+_ELIDED = re.compile(r"^(?:[ldnsc]|qu)'(?=\w{2})|'s?$")
 _AGENTS = frozenset(("by", "von", "durch", "par"))  # "was done by"
 _NOT_ACTING = frozenset(
     listed("""
     , and or und et ou in at on from of for to with near im am aus bei für en au aux de du des à
 """)
 )
+_TELLING = _NOT_ACTING | {"than", "at"}  # a word before another that makes a difference to it
 _ARTICLES = frozenset(("a", "an", "the", "der", "die", "das", "den", "dem", "einen", "einer", "le", "la", "les", "l"))
 _QUARTERS = ("first", "second", "third", "fourth")
 _GERMAN = frozenset(
@@ -94,6 +99,26 @@ class Reading:
         return {stem: frozenset(flags) for stem, flags in stems.items()}
 
     @cached_property
+    def denied(self) -> bool:
+        """Whether any of its words stands under a negation."""
+        return any(word.negated for word in self.words)
+
+    @cached_property
+    def compares(self) -> bool:
+        """Whether it has a "than"."""
+        return any(word is THAN for word in self.words)
+
+    @cached_property
+    def acting(self) -> dict[str, int]:
+        """Where its names stand that do something, or to which something is done; by stems."""
+        return {word.stem: n for n, word in enumerate(self.words) if word.acts}
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The keys of its figures."""
+        return frozenset(key for figure in self.figures for key in figure.keys)
+
+    @cached_property
     def names(self) -> frozenset[str]:
         """Stems of the names."""
         return frozenset(word.stem for word in self.words if word.name == "yes")
@@ -125,6 +150,9 @@ class Lexicon:
     lower: frozenset[str]
     capital: frozenset[str]
     german: bool
+    _read: dict[tuple[str, str, bool, bool], tuple[Word, ...]] = field(
+        default_factory=dict[tuple[str, str, bool, bool], tuple["Word", ...]], compare=False, repr=False
+    )
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Lexicon:
@@ -151,6 +179,14 @@ class Lexicon:
             return "no"
         return "yes" if word in self.capital else "maybe" if first else "no"
 
+    def parts(self, token: str, beside: str, negated: bool, first: bool) -> tuple[Word, ...]:
+        """The content words of a token, which mostly was read before; `beside` is "than" or the word before it."""
+        key = (token, beside if beside in _TELLING else "", negated, first)
+        if key not in self._read:
+            low = token.lower().replace("’", "'")
+            self._read[key] = tuple(_parts(token, low, key[1], negated, self, first))
+        return self._read[key]
+
 
 def read(text: str, lexicon: Lexicon) -> Reading:
     """What can be compared of a text, Markdown marks, links and citations of seats left out."""
@@ -158,30 +194,33 @@ def read(text: str, lexicon: Lexicon) -> Reading:
     small = set(re.findall(r"[^\W\d_]+(?:-[^\W\d_]+)*", bare.lower()))
     if "may" in small and not re.search(r"\bmay\b", bare):
         small.discard("may")  # the month
-    found = figures(bare)
+    pieces = set(re.findall(r"\w+", bare.lower()))
+    found = figures(bare, pieces)
     months = {figure.text.lower() for figure in found if figure.kind == "month"}
-    behind = [figures(bare[match.end() : match.end() + 30])[:1] for match in _CONTRAST.finditer(bare)]
-    words = tuple(_words(bare, lexicon, months))
+    contrasts = list(_CONTRAST.finditer(bare)) if any(words <= pieces for words in _CONTRASTING) else []
+    behind = [figures(bare[match.end() : match.end() + 30])[:1] for match in contrasts]
+    words = tuple(_words(bare, lexicon, months, {match.start(): match.end() for match in contrasts}))
+    negates = not NEGATORS.isdisjoint(pieces) or ("t" in pieces and bool(_SHORT_NOT.search(bare)))
     return Reading(
         words=words,
         figures=tuple(found),
         contrasted=tuple(figure for each in behind for figure in each),
         hedged=bool(small & HEDGES),
         softened=bool(small & SOFTENED),
-        approximate=is_approximate(bare),
+        approximate=is_approximate(bare, pieces),
         passive=bool(small & _AGENTS),
-        negates=bool(_NEGATION.search(bare) or _CONTRAST.search(bare)) or any(word.negated for word in words),
-        contrasts=bool(_CONTRAST.search(bare)),
+        negates=negates or bool(contrasts) or any(word.negated for word in words),
+        contrasts=bool(contrasts),
     )
 
 
-@cache
+@lru_cache(50_000)
 def stem(word: str) -> str:
     """A word's beginning by which its forms and its synonyms are joined: "declines", "declining" → "declin"."""
     return _GROUPS.get(_bare(word), _bare(word))
 
 
-@cache
+@lru_cache(50_000)
 def _bare(word: str) -> str:
     plain = "".join(c for c in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(c))
     if len(plain) < 2 or any(c.isdigit() for c in plain):
@@ -203,7 +242,7 @@ _AXES = {_bare(word): way for word, way in OPPOSITES.items() if word not in _SIG
 LIGHT = frozenset(stem(word) for word in LIGHT_WORDS)
 
 
-@cache
+@lru_cache(50_000)
 def direction(word: str) -> tuple[str, int]:
     """The axis a word stands on and its side, or ("", 0)."""
     if word in OPPOSITES:
@@ -211,10 +250,13 @@ def direction(word: str) -> tuple[str, int]:
     return _AXES.get(_bare(word), ("", 0)) if len(word) > 3 and word not in UNDIRECTED else ("", 0)
 
 
-def _words(text: str, lexicon: Lexicon, skipped: set[str]) -> Iterator[Word]:
-    """The content words in their order; figures, months and units are not among them."""
+def _words(text: str, lexicon: Lexicon, skipped: set[str], contrasts: Mapping[int, int]) -> Iterator[Word]:
+    """The content words in their order; figures, months and units are not among them.
+
+    `contrasts` holds where phrases such as "rather than" start and end.
+    """
     reach = caught = 0
-    contrasts = {match.start(): match.end() for match in _CONTRAST.finditer(text)}
+    compares = " than" in text.lower()
     until, contrast = 0, False  # where a contrast of several words ends
     previous = "."
     first = True
@@ -235,8 +277,8 @@ def _words(text: str, lexicon: Lexicon, skipped: set[str]) -> Iterator[Word]:
             reach, contrast = 0, False
         elif low not in skipped and not is_number(low) and not (previous[0].isdigit() and is_measure(low)):
             reach = 0 if low in BREAKS and caught else reach
-            beside = "than" if text[match.end() : match.end() + 5].lower() == " than" else previous
-            for word in _parts(token, low, beside, reach > 0, lexicon, first):
+            beside = "than" if compares and text[match.end() : match.end() + 5].lower() == " than" else previous
+            for word in lexicon.parts(token, beside, reach > 0, first):
                 yield word
                 reach, caught = max(0, reach - 1), caught + 1
         first = (first and not token.isalnum()) or token in ".:|"
@@ -246,7 +288,7 @@ def _words(text: str, lexicon: Lexicon, skipped: set[str]) -> Iterator[Word]:
 def _parts(token: str, low: str, beside: str, negated: bool, lexicon: Lexicon, first: bool) -> Iterator[Word]:
     """The content words of a token: several for "cobalt-free" or "over-extraction"."""
     has_digit = any(c.isdigit() for c in low)
-    pieces = re.split("[-\u2011–/+]", token)
+    pieces = _DASHES.split(token)
     if len(pieces) > 1 and (not has_digit or all(re.search(r"[^\W\d]", piece) for piece in pieces)):
         free = low.endswith(("-free", "-less"))
         for piece in pieces[:-1] if free else pieces:
@@ -255,7 +297,7 @@ def _parts(token: str, low: str, beside: str, negated: bool, lexicon: Lexicon, f
             elif piece:
                 yield from _parts(piece, piece.lower(), "-", negated ^ free, lexicon, first)
         return
-    low = re.sub(r"^(?:[ldnsc]|qu)'(?=\w{2})|'s?$", "", low)
+    low = _ELIDED.sub("", low)
     word = _directed(low, beside, negated) if beside != "-" else None  # "low-risk" says not where something goes
     if word:
         yield word

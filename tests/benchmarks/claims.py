@@ -2,7 +2,8 @@
 
 On the labelled set of tests/examine/claims.jsonl, and in the same run, the naive baseline calls a sentence supported by
 a seat if a sentence of its response has 60 % of its words, and added if none has 30 %. Then the time for an answer of
-25 kB and five responses of 25 kB; with a path to recorded panels, of those, else of the labelled texts repeated.
+25 kB and five responses of 25 kB; with a path to recorded panels, of those, one by one and three joined, else of the
+labelled texts repeated.
 """
 
 from __future__ import annotations
@@ -65,8 +66,10 @@ def texts(cases: list[dict[str, Any]], recorded: str | None) -> list[list[str]]:
     if recorded:
         with gzip.open(recorded, "rt", encoding="utf-8") as lines:
             tasks = [json.loads(line) for line in lines]
-        chosen = [[task["syntheses"][0], *task["responses"]] for task in tasks]
-        return [[each["content"][:SIZE] for each in group] for group in chosen]
+        groups = [[task["syntheses"][0]["content"], *(each["content"] for each in task["responses"])] for task in tasks]
+        # One task alone is shorter than SIZE; three joined are as long.
+        joined = zip(groups[::3], groups[1::3], groups[2::3], strict=False)
+        return groups + [["\n\n".join(each) for each in zip(*three, strict=True)] for three in joined]
     seats = [" ".join(text for case in cases for text in case["responses"].values())] * 5
     answer = "\n\n".join(sentence["text"] for case in cases for sentence in case["sentences"])
     return [[(text + "\n\n") * (1 + SIZE // len(text)) for text in (answer, *seats)]]

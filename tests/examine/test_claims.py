@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from fusion_magic.examine.claims import Ledger, ledger
+from fusion_magic.examine.claims import Ledger, ledger, quick_ledger
+from fusion_magic.examine.sentences import sentences
 from fusion_magic.results import Analysis, Contradiction, FusionResult, Response, Stance, UniqueInsight
 
 LABELLED = Path(__file__).with_name("claims.jsonl")
@@ -151,6 +153,77 @@ def test_findings_that_never_reached_the_answer_are_listed() -> None:
         ("unique_insights", 1, ("B",)),
         ("contradictions", 0, ("A",)),
     ]
+
+
+def test_headings_and_questions_neither_support_nor_contradict() -> None:
+    _, found = traced(
+        "The buyer did not reject the widgets.",
+        A="# Did the buyer reject the widgets",
+        B="Did the buyer not reject the widgets?",
+        C="# The buyer did not reject the widgets",
+    )
+
+    (sentence,) = found.sentences
+    assert (sentence.supported_by, sentence.contradicted_by) == ((), ())
+
+
+def test_a_stance_of_one_word_is_not_called_lost() -> None:
+    stances = (Stance(label="A", model="m", stance="Yes."), Stance(label="B", model="m", stance="No"))
+    analysis = Analysis(contradictions=(Contradiction(topic="Does gold rust?", stances=stances),))
+
+    _, found = traced("Gold does not rust in air.", analysis, A="x", B="y")
+
+    assert found.lost == ()
+
+
+def test_what_was_traced_is_remembered_by_its_texts() -> None:
+    result, found = traced("Gold does not rust in air.", A="Gold does not rust in air.")
+
+    assert quick_ledger(result) is found
+    assert ledger(result.model_copy(update={"id": "another"})) is found
+    assert ledger(result.model_copy(update={"answer": "Gold rusts in air."})) is not found
+
+
+def test_a_report_of_25_kb_and_five_of_its_kind_are_traced_within_the_steps_of_a_display() -> None:
+    draw = random.Random(5)
+    letters = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(3, 9))) for _ in range(2000)]
+    told = [f"{' '.join(draw.choices(letters, k=12)).capitalize()} in {draw.randint(10, 9999)}." for _ in range(300)]
+    answer, *responses = (" ".join(draw.choices(told, k=280))[:25_000] for _ in range(6))
+
+    result, found = traced(answer, None, **dict(zip("ABCDE", responses, strict=True)))
+
+    assert min(map(len, (answer, *responses))) > 20_000
+    assert quick_ledger(result) is found
+    assert found.counts["several"] > 100
+
+
+@pytest.mark.parametrize("text", ["Ab cd. ", "12 ", "ab 1 cd; ", "1,111", "May 1 ", "x 1 and y 2 and ", "~1{n} "])
+def test_a_text_that_would_take_minutes_is_given_up(text: str) -> None:
+    long = "".join(text.replace("{n}", str(n)) for n in range(150_000 // len(text)))
+
+    result = FusionResult(
+        id="r",
+        created=datetime.now(UTC),
+        prompt="p",
+        settings={},
+        answer=long,
+        responses=(Response(label="A", model="m", content=long), Response(label="B", model="m", content=f"{long} x")),
+    )
+
+    assert quick_ledger(result) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["." * 60_000 + "x", "|" + " " * 60_000 + "|\n|" + " " * 60_000 + "x", ".[a](" * 12_000]
+)
+def test_sentences_are_cut_in_time_from_texts_without_an_end(text: str) -> None:
+    assert "".join(span.text for span in sentences(text)).replace(" ", "") == text.replace(" ", "").replace("\n", "")
+
+
+def test_a_sentence_without_end_is_cut_at_a_space() -> None:
+    spans = sentences("word " * 1000)
+
+    assert [len(span.text) for span in spans] == [1999, 1999, 999]
 
 
 def test_without_an_answer_or_responses_the_ledger_has_nothing_to_say() -> None:

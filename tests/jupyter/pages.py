@@ -18,7 +18,7 @@ STYLES = (
     r"width:[\d.]+em;height:0.8em;margin-top:0.3em;background-color:#5b8def",
 )
 TAGS = VOID | {"a", "blockquote", "code", "del", "details", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "li", "ol"}
-TAGS |= {"p", "pre", "s", "span", "strong", "summary", "table", "tbody", "td", "th", "thead", "tr", "ul"}
+TAGS |= {"p", "pre", "s", "span", "strong", "summary", "sup", "table", "tbody", "td", "th", "thead", "tr", "ul"}
 ATTRIBUTES = {
     "class": re.compile(r"((fm-[a-z0-9-]+|jp-toc-ignore|mathjax_process|mathjax_ignore) ?)+"),
     "style": re.compile("|".join(STYLES)),

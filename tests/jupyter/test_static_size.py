@@ -111,12 +111,20 @@ def in_a_file(path: Path, data: dict[str, object]) -> int:
     return path.stat().st_size
 
 
+def traceable(texts: list[str]) -> list[str]:
+    """The same with an answer that is put together from what the seats say, so that each sentence has its passages."""
+    seats = texts[:8]
+    said = [sentence for n in range(40) for text in seats for sentence in text.split("\n\n")[n * 2 : n * 2 + 1]]
+    return [*seats, "\n\n".join(said)[:LENGTH]]
+
+
 @pytest.mark.parametrize("with_tools", [False, True])
-@pytest.mark.parametrize("words", ["recorded", "made up"])
+@pytest.mark.parametrize("words", ["recorded", "recorded, and said again", "made up"])
 def test_eight_seats_of_25_kb_add_at_most_2_2_times_their_text_to_the_file(
     words: str, with_tools: bool, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    texts = recorded(request.getfixturevalue("shared")) if words == "recorded" else made_up()
+    texts = made_up() if words == "made up" else recorded(request.getfixturevalue("shared"))
+    texts = traceable(list(texts)) if words == "recorded, and said again" else texts
     shown = result(texts, with_tools=with_tools)
     assert shown.answer
     assert shown.analysis
@@ -125,6 +133,10 @@ def test_eight_seats_of_25_kb_add_at_most_2_2_times_their_text_to_the_file(
     text = sum(len(part.encode()) for part in parts)
     assert text > 220_000
 
-    added = in_a_file(tmp_path / "with.ipynb", bundle(shown)) - in_a_file(tmp_path / "without.ipynb", {})
+    forms = bundle(shown)
+    added = in_a_file(tmp_path / "with.ipynb", forms) - in_a_file(tmp_path / "without.ipynb", {})
+    print(f"{added / text:.3f}")
 
+    assert "Where each sentence comes from: " in forms["text/plain"]
+    assert "not traced" not in forms["text/plain"]
     assert added <= 2.2 * text

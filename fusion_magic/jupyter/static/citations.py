@@ -14,6 +14,7 @@ from markdown_it.token import Token
 
 from ...results import FusionResult, Response, Source
 from ..markup import escape, plain, to_html
+from .marks import Marks
 from .passages import Passages, words
 from .prose import address
 from .words import is_web, short, where
@@ -52,15 +53,22 @@ class Citation:
 Mark = Citation | Source | None  # None: the end of a link
 
 
-def cited_html(result: FusionResult, answer: str) -> str:
-    """The answer as sanitized HTML with its citations opening in place.
+def cited_html(result: FusionResult, answer: str, origins: Marks | None = None) -> str:
+    """The answer as sanitized HTML with its citations opening in place; `origins` are put behind its sentences.
 
     What stands in code, formulas and headings is left alone, as are letters that no response has.
     """
     marks = _Marks(result)
-    sanitized = to_html(answer, marks.put, new_tabs=False)
+
+    def put(tokens: Sequence[Token]) -> None:
+        marks.put(tokens)
+        if origins:
+            origins.put(tokens)
+
+    sanitized = to_html(answer, put, new_tabs=False)
     opened = _Opened(result, marks)
-    return _MARK.sub(lambda found: opened.html(int(found[1])), sanitized).replace(_PARAGRAPH, _SPACED)
+    shown = _MARK.sub(lambda found: opened.html(int(found[1])), sanitized).replace(_PARAGRAPH, _SPACED)
+    return origins.html(shown) if origins else shown
 
 
 def page_address(url: str) -> str:

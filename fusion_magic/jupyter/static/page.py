@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
+from ...examine.claims import Ledger
 from ...results import Analysis, FailedModel, FusionResult, Response, Source
 from ..markup import code_css, escape, to_html
 from .citations import cited_html, link
+from .marks import Marks, origins_html
+from .origins import traced
 from .steps import earlier_line, steps, steps_title
 from .words import (
     NEXT,
@@ -52,13 +55,15 @@ _KEPT = re.compile(r'(<pre.*?</pre>|<span class="mathjax_process">.*?</span>)|\n
 
 def html(result: FusionResult) -> str:
     """The result as HTML that reads with and without its style, and flat where <details> is not honoured."""
+    found = traced(result)
     seats = [
         *(_response(result, response) for response in result.responses),
         *(_lost(lost, tool_uses(result, lost.label)) for lost in result.failed_models),
     ]
     parts = [
         *(f'<p class="fm-notice">{escape(line)}</p>' for line in notices(result)),
-        _answer(result),
+        _answer(result, found),
+        _origins(result, found),
         _steps(result),
         _analysis(result),
         f'<div class="fm-seats" {BOXES}>{"".join(seats)}</div>' if seats else "",
@@ -132,10 +137,19 @@ def _details(kind: str, summary: str, body: str, is_open: bool = False) -> str:
     return f'<details class="fm-part {kind}" {BOX}{state}><summary>{summary}</summary>{body}</details>'
 
 
-def _answer(result: FusionResult) -> str:
+def _answer(result: FusionResult, found: Ledger | None = None) -> str:
     title, answer = answer_of(result)
     above = f"<p><em>{escape(title)}</em></p>" if title else ""
-    return f'{above}<div class="fm-answer" {WIDE}>{_compact(cited_html(result, answer))}</div>' if answer else ""
+    shown = _compact(cited_html(result, answer, Marks(answer, found) if found else None))
+    return f'{above}<div class="fm-answer" {WIDE}>{shown}</div>' if answer else ""
+
+
+def _origins(result: FusionResult, found: Ledger | None) -> str:
+    if not found:
+        return ""
+    title, body = origins_html(result, found)
+    shown = _details("fm-origins", title, body) if body else f'<p class="fm-legend">{title}</p>'
+    return f"<div {BOXES}>{shown}</div>" if body else shown
 
 
 # --- what a strategy counted -------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from ...results import FusionResult, Response, Source
 from ..markup import MAX_CHARACTERS, plain, safe_markdown
+from .origins import origins, origins_title, traced
 from .steps import earlier_line, steps, steps_title
 from .words import (
     NEXT,
@@ -59,6 +60,7 @@ def markdown(result: FusionResult) -> str:
         *(f"> {_line(note)}" for note in notices(result)),
         f"*{title}*" if title else "",
         closed(answer),
+        *_origins_markdown(result),
         *_steps_markdown(result),
         *_analysis_markdown(result),
         *(_response_markdown(result, seat) for seat in result.responses),
@@ -105,6 +107,14 @@ def answer_markdown(result: FusionResult) -> str:
     title, answer = answer_of(result)
     notes = [*(notices(result) if needs_a_word(result) else []), title]
     return safe_markdown("\n\n".join([*(f"> {_line(note)}" for note in notes if note), answer]))
+
+
+def _origins_markdown(result: FusionResult) -> Iterator[str]:
+    """How many sentences come from where, and those that a reader should look at."""
+    if found := traced(result):
+        yield f"*{origins_title(found)}*"
+        for kind, rows in origins(result, found):
+            yield f"**{kind}**\n\n" + "\n".join(_items(rows))
 
 
 def _steps_markdown(result: FusionResult) -> Iterator[str]:
@@ -196,6 +206,9 @@ def answer_text(result: FusionResult) -> str:
 def _parts(result: FusionResult) -> Iterator[str]:
     yield from notices(result)
     yield from answer_of(result)
+    if found := traced(result):
+        yield origins_title(found)
+        yield from (_kind_text(kind, rows) for kind, rows in origins(result, found))
     yield from _steps_text(result)
     yield from _analysis_text(result)
     for seat in result.responses:
