@@ -311,6 +311,11 @@ def choose_panel(settings: Settings, *, default: str | None = None) -> Panel:
     return checked(Panel, {**parts, **changed})
 
 
+def comes_with_package(panel: Panel) -> bool:
+    """Whether a panel is, unchanged, one that comes with the package, and no other of its name."""
+    return panel.name in _presets() and panel == _build(panel.name, _presets())
+
+
 def default_panel() -> str | None:
     """Name of the panel used when none is named: the user's, else `budget` if there is an OpenRouter key."""
     named = user_file().settings.get("panel")

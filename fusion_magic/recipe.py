@@ -19,7 +19,7 @@ LONG = {"allow_domains": "allow-domain", "block_domains": "block-domain"}  # fla
 ONE_EACH = ("corpus", "attach")  # paths, which may hold a comma
 NOT_SAID = ("panel", "models", "judge", "synthesizer", "fresh")  # the panel is written out; anew is not the same again
 EXPANDED = set("{}$\n\r")  # what IPython would replace in a line, and what no line can hold
-CHAIRS = {"judge": "judge", "synthesis": "synthesizer"}
+CHAIRS = {"judge": "judge", "synthesis": "synthesizer", "hosted": "OpenRouter"}
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -20,7 +20,7 @@ RECORD = "application/vnd.fusion+json"  # the MIME type under which a notebook k
 PACKING = "json, zlib, base85"
 MAX_RECORD = 20_000_000  # bytes of JSON in a record: far above eight seats of a megabyte
 MANY = 10_000  # entries of a list in a result: far above any run; without a bound a small record unfolds to gigabytes
-Stage = Literal["panel", "judge", "synthesis"]
+Stage = Literal["panel", "judge", "synthesis", "hosted"]  # hosted: all of them in one call, on OpenRouter
 Status = Literal["ok", "cancelled", "limited", "error"]
 
 
@@ -58,7 +58,7 @@ class Source(_Value):
 class Call(_Value):
     """One call to one model, as it went. `cost` is None where no price is known, never 0 for that."""
 
-    stage: Stage = Field(description="panel, judge or synthesis")
+    stage: Stage = Field(description="panel, judge, synthesis, or hosted: all of it, run by OpenRouter")
     round: int = Field(default=1, description="1, or 2 for a repair; the field-wise judge counts its fields")
     label: str = Field(default="", description="the seat's letter; empty for judge and synthesis")
     model: str = Field(description="the model that was asked for, with its endpoint")

@@ -23,6 +23,7 @@ from .settings import ASKED, BUILT_IN, LABELS, Panel, Settings, build_settings
 
 STOPPED = (None, "Cancelled.")  # errors of calls that were broken off by the run, not by who was asked
 CHANGED = " (changed)"
+SPEAKERS = {"judge": "the judge", "synthesis": "the synthesizer", "hosted": "OpenRouter"}
 SIMPLE = ("fusion", "self")  # strategies that go on from what the result has, without a store
 
 
@@ -64,7 +65,7 @@ def told(result: FusionResult) -> str:
 
 
 def _who(stage: str, label: str) -> str:
-    return f"seat {label}" if stage == "panel" else {"judge": "the judge", "synthesis": "the synthesizer"}[stage]
+    return f"seat {label}" if stage == "panel" else SPEAKERS[stage]
 
 
 Namespace = Mapping[str, Any] | None  # the variables that names of tools, frames, collections and files may mean
@@ -134,7 +135,8 @@ def retry_failed(result: FusionResult, namespace: Namespace = None, **settings: 
 
 def resume(result: FusionResult, namespace: Namespace = None, **settings: Any) -> FusionRequest:
     """The request behind `FusionResult.resume`."""
-    if result.settings.get("strategy", SIMPLE[0]) not in SIMPLE:
+    is_hosted = result.settings.get("engine") == "openrouter"
+    if not result.responses if is_hosted else result.settings.get("strategy", SIMPLE[0]) not in SIMPLE:
         return _carry_on(result, namespace, settings)
     stopped = set(_stopped(result))
     was_judged = result.analysis is not None or result.status != "limited"
@@ -152,7 +154,7 @@ def _carry_on(result: FusionResult, namespace: Namespace, settings: dict[str, An
     """The same run once more: what has ended is in the store, round by round."""
     if result.status == "ok":
         raise SettingsError(f"Run {result.id} is finished; rejudge() or resynthesize() make another answer of it.")
-    options = {name: result.settings[name] for name in ("strategy", *OPTIONS) if name in result.settings}
+    options = {name: result.settings[name] for name in ("engine", "strategy", *OPTIONS) if name in result.settings}
     request = asked_again(result, options, settings, namespace, asks_seats=True)
     lost = f"The strategy {request.settings.strategy} goes on from the store, which is turned off: all is asked anew."
     notes = request.notes if request.settings.store else (*request.notes, lost)
@@ -176,7 +178,14 @@ def panel_of(result: FusionResult) -> Panel:
     """The panel that a result had. Raises SettingsError if it does not say."""
     if "panel" not in result.settings:
         raise SettingsError(f"Result {result.id} does not say which panel it had.")
-    return checked(Panel, result.settings["panel"], f"The panel of result {result.id}: ")
+    panel = checked(Panel, result.settings["panel"], f"The panel of result {result.id}: ")
+    sat = {seat.label: seat.model for seat in (*result.responses, *result.failed_models)}
+    known = {seat.label: seat.model for seat in panel.models}
+    theirs = result.settings.get("engine") == "openrouter" and sat.items() - known.items()
+    if not theirs:
+        return panel
+    # Of a preset OpenRouter chose who sat.
+    return Panel.model_validate({**panel.model_dump(), "models": [sat[label] for label in sorted(sat)]})
 
 
 def _given(**settings: Any) -> dict[str, Any]:
@@ -209,7 +218,7 @@ def _stopped(result: FusionResult) -> Iterator[str]:
 
     Once the judge was asked the panel was over, so only a budget can have left seats out.
     """
-    if result.status != "limited" and any(call.stage != "panel" for call in result.calls):
+    if result.status != "limited" and any(call.stage in ("judge", "synthesis") for call in result.calls):
         return
     for seat in result.failed_models:
         last = next((call for call in reversed(result.calls) if call.label == seat.label), None)
@@ -239,7 +248,7 @@ def asked_again(
     material, names, lost = _material(recorded, chosen, namespace or {})
     fields = Settings.model_fields
     # Of that run alone; a verb works on the seats' last answers, with a judge and a synthesizer.
-    once = {name: fields[name].default for name in ("fresh", "simulate", "strategy", *OPTIONS)}
+    once = {name: fields[name].default for name in ("fresh", "simulate", "engine", "strategy", *OPTIONS)}
     settings = build_settings({"panel": panel, **recorded, **once, **changes, **chosen, **names})
     refuse_keys(settings.system, settings.rubric)
     if lost and (asks_seats or settings.judge_tools):

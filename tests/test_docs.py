@@ -22,6 +22,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOOLS = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8")
 MONEY = (ROOT / "docs" / "money.md").read_text(encoding="utf-8")
 STRATEGIES = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
+BATCH = (ROOT / "docs" / "batch.md").read_text(encoding="utf-8")
+EVALS = (ROOT / "docs" / "evals.md").read_text(encoding="utf-8")
 ENGINES = (ROOT / "docs" / "engines.md").read_text(encoding="utf-8")
 EXAMINE = (ROOT / "docs" / "examine.md").read_text(encoding="utf-8")
 ANALYSIS = {
@@ -41,7 +43,7 @@ def shell() -> Iterator[InteractiveShell]:
 
 
 def snippets(language: str) -> list[str]:
-    pages = "\n".join((README, TOOLS, MONEY, STRATEGIES, ENGINES, EXAMINE))
+    pages = f"{README}\n{TOOLS}\n{MONEY}\n{STRATEGIES}\n{ENGINES}\n{EXAMINE}\n{BATCH}\n{EVALS}"
     fences = re.findall(r"^```(\w*)\n(.*?)^```$", pages, re.DOTALL | re.MULTILINE)
     return [text for kind, text in fences if kind == language]
 
@@ -71,7 +73,7 @@ def test_readme_has_at_most_200_lines():
 @pytest.mark.parametrize("code", [code for code in snippets("python") if "%load_ext" not in code])
 def test_every_python_snippet_of_the_readme_runs(code: str):
     with scripted({"judge": ANALYSIS, "*": "Because."}):
-        exec(compile(code, "README.md", "exec"), {})
+        exec(compile(code, "README.md", "exec", dont_inherit=True), {})
 
         assert fuse("Still answered by the script?", panel="budget").answer == "Because."
 

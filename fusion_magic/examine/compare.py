@@ -30,11 +30,12 @@ def compare(
     judges: Iterable[str | Panelist | None] = (None,),
     strategies: Iterable[str] = (SHARES,),
     seeds: Iterable[int | None] = (None,),
+    engines: Iterable[str] = (),
     *,
     confirm: Confirm = False,
     **settings: Any,
 ) -> Comparison:
-    """Ask every prompt of every panel, with every judge, strategy and seed; the price of all of it is printed first.
+    """Ask every prompt of every panel, with every judge, strategy, seed and engine; the price is printed first.
 
     With the strategy `fusion` a panel is asked once for each prompt and seed, and every judge reads the same responses.
     Beyond that the store is shared: a seat that is asked the very same by another panel or strategy is asked once. The
@@ -48,6 +49,7 @@ def compare(
         strategies: names, see `Settings.strategy`.
         seeds: each seat gets a seed of its own made from one of these, for servers that honour it; from all others
             each seed gets new answers. None sends no seed.
+        engines: "kernel", "openrouter" or both; OpenRouter's Fusion is asked once for each judge, see docs/engines.md.
         confirm: True asks before anybody is called; a function gets the price and says whether to go on.
         settings: any field of `Settings`, as for `fuse`.
 
@@ -58,12 +60,14 @@ def compare(
     refuse_loop_thread()
     asked = [prompts] if isinstance(prompts, str) else list(prompts)
     who, chosen = list(panels) or [None], tuple(judges)
+    by = list(engines) or [settings.get("engine")]
+    ways = product(enumerate(asked, 1), who, list(strategies), list(seeds), by)
     groups = [
-        _group(number, prompt, panel, chosen, seed, {**settings, "strategy": strategy})
-        for (number, prompt), panel, strategy, seed in product(enumerate(asked, 1), who, list(strategies), list(seeds))
+        _group(number, prompt, panel, chosen, seed, {**settings, "strategy": strategy, "engine": engine})
+        for (number, prompt), panel, strategy, seed, engine in ways
     ]
     if not groups or not chosen:
-        raise SettingsError("There is nothing to compare: a list of prompts, judges, strategies or seeds is empty.")
+        raise SettingsError("There is nothing to compare: a list of prompts, judges, strategies, … is empty.")
     confirm_price(priced("Comparison", (estimate for group in groups for estimate in group.estimates())), confirm)
     return Comparison(tuple(row for group in groups for row in group.carried_out()))
 
@@ -79,7 +83,8 @@ class _Group:
     @property
     def is_shared(self) -> bool:
         """Whether later runs can take the responses over from the first."""
-        return self.requests[0].settings.strategy == SHARES
+        settings = self.requests[0].settings
+        return settings.strategy == SHARES and settings.engine == "kernel"
 
     def estimates(self) -> Iterator[RunEstimate]:
         """What each run would cost, the panel's part once where it is shared."""

@@ -25,6 +25,7 @@ COLUMNS: Columns = {
     "judge": ("text", "who compared"),
     "synthesizer": ("text", "who wrote the answer"),
     "strategy": ("text", "how they were put together"),
+    "engine": ("text", "who ran the fusion: kernel, this machine, or openrouter"),
     "seed": ("count?", "the seed that was given; missing without one"),
     "run": ("text", "the run's id"),
     "status": ("text", "ok, cancelled, limited or error"),
@@ -39,7 +40,7 @@ COLUMNS: Columns = {
     "cost": ("number", "US dollars with nothing reused; missing if a call's price is not known"),
     "seconds": ("number", "the slowest seat, then judge and synthesizer; missing if the store answered a call"),
 }
-Configuration = tuple[str, str, str]
+Configuration = tuple[str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,10 @@ class Compared:
 
     @property
     def configuration(self) -> Configuration:
-        """(panel, judge, strategy)"""
-        return self.panel, panel_of(self.result).judge.model, str(self.result.settings.get("strategy", "fusion"))
+        """(panel, judge, strategy, engine)"""
+        chosen = self.result.settings
+        way = str(chosen.get("strategy", "fusion")), str(chosen.get("engine", "kernel"))
+        return self.panel, panel_of(self.result).judge.model, *way
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +79,7 @@ class Comparison(Shown):
 
     @property
     def by_configuration(self) -> dict[Configuration, list[Compared]]:
-        """The runs of each panel, judge and strategy, in the order in which they were asked for."""
+        """The runs of each panel, judge, strategy and engine, in the order in which they were asked for."""
         found: dict[Configuration, list[Compared]] = {}
         for run in self.runs:
             found.setdefault(run.configuration, []).append(run)
@@ -85,7 +88,7 @@ class Comparison(Shown):
     @property
     def report(self) -> Report:
         """What is shown: a line for each configuration, with the means of its runs."""
-        head = ("panel", "judge", "strategy", "runs", "answered", *MEASURES)
+        head = ("panel", "judge", "strategy", "engine", "runs", "answered", *MEASURES)
         rows = tuple(
             (
                 *configuration,
@@ -138,6 +141,7 @@ def _row(run: Compared) -> Row:
         "judge": panel.judge.model,
         "synthesizer": panel.synthesizer.model,
         "strategy": run.configuration[2],
+        "engine": run.configuration[3],
         "seed": run.seed,
         "run": result.id,
         "status": result.status,
@@ -181,8 +185,8 @@ def _mean(runs: list[Compared], measure: str) -> str:
 
 def _names(found: list[Configuration]) -> list[str]:
     """What tells the configurations apart."""
-    differing = [place for place in range(3) if len({configuration[place] for configuration in found}) > 1] or [0]
-    shown = ([c[0], name(c[1]), c[2]] for c in found)
+    differing = [place for place in range(4) if len({configuration[place] for configuration in found}) > 1] or [0]
+    shown = ([c[0], name(c[1]), *c[2:]] for c in found)
     return [folded(" · ".join(parts[place] for place in differing), 30) for parts in shown]
 
 

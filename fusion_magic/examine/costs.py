@@ -26,6 +26,7 @@ def sum_of(calls: Iterable[Call]) -> float | None:
 def seat_costs(result: FusionResult) -> dict[str, float | None]:
     """US dollars of each seat that answered, with all its steps, as if it were asked alone; None if not known.
 
+    A fusion that OpenRouter ran is one call with one price: of its seats none is known.
     Of a strategy with several rounds it is the first one, before a seat has read the others.
     """
     return {seat.label: _first_round(result, seat.label) for seat in result.responses}
@@ -33,10 +34,17 @@ def seat_costs(result: FusionResult) -> dict[str, float | None]:
 
 def _first_round(result: FusionResult, label: str) -> float | None:
     calls = [call for call in result.calls if (call.stage, call.label) == ("panel", label)]
+    if not calls and hosted(result):
+        return None
     first = next((response for response in result.earlier if response.label == label), None)
     if first is None:
         return sum_of(calls)
     return None if any(call.reused or call.unreported for call in calls) else first.cost
+
+
+def hosted(result: FusionResult) -> Call | None:
+    """The call in which OpenRouter ran a fusion, if the result has one."""
+    return next((call for call in result.calls if call.stage == "hosted"), None)
 
 
 def times_the_dearest(result: FusionResult) -> float | None:
@@ -59,8 +67,11 @@ def full_seconds(result: FusionResult) -> float | None:
     """
     if result.earlier or any(call.reused and not call.attempts for call in result.calls):
         return None
+    whole = hosted(result)
+    if whole and not whole.reused:
+        return whole.duration
     slowest = max((seat.duration for seat in result.responses), default=0.0)
-    return slowest + sum(call.duration for call in result.calls if call.stage != "panel")
+    return slowest + sum(call.duration for call in result.calls if call.stage in ("judge", "synthesis"))
 
 
 def seconds_text(seconds: float | None) -> str:

@@ -10,18 +10,23 @@ from .._loop import loop_thread
 from ..api import Running, estimate_for
 from ..errors import FusionError, SettingsError
 from ..pipeline.estimate import RunEstimate
-from ..pipeline.spans import Span
 from ..pipeline.given import taken_over
 from ..pipeline.request import FusionRequest
+from ..pipeline.spans import Span
 from ..prices import roughly
 from ..results import FusionResult, Stage
 from ..settings import LABELS, Panel, Panelist
 from ..verbs import asked_again, check_answered, drop, letters_of, panel_of
 
 # What a run of an audit does not take over: other strategies would ask seats again, and failures are not to be acted.
-PLAIN: dict[str, object] = {"thread": None, "strategy": "fusion", "simulate": ()}
+PLAIN: dict[str, object] = {"thread": None, "engine": "kernel", "strategy": "fusion", "simulate": ()}
 KEPT = ("judge", "synthesizer", "tools", "max_usd")  # of a panel, whoever sits on it
-WHO: dict[Stage, str] = {"panel": "of the panel", "judge": "of the judge", "synthesis": "of the synthesizer"}
+WHO: dict[Stage, str] = {
+    "panel": "of the panel",
+    "judge": "of the judge",
+    "synthesis": "of the synthesizer",
+    "hosted": "of OpenRouter",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,7 +176,7 @@ def _leave_room(axes: Any, share: float) -> None:
 
 
 def _cost(result: FusionResult) -> Figure:
-    stages: list[Stage] = [stage for stage in ("panel", "judge", "synthesis") if _calls(result, stage)]
+    stages: list[Stage] = [stage for stage in STAGES if _calls(result, stage)]
     if not stages:
         return nothing("Cost", f"Run {result.id} has no calls.")
     with drawn(1.3 + 0.5 * len(stages), f"Cost {cost_text([result])}, {result.usage.total_tokens:,} tokens", 2) as (

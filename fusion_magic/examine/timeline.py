@@ -48,7 +48,7 @@ def timeline(result: FusionResult) -> Figure:
 def _rows(result: FusionResult, bars: Iterable[Bar]) -> list[tuple[str, str]]:
     """(stage, letter) of each row, from top to bottom."""
     seats = {("panel", seat.label) for seat in (*result.responses, *result.failed_models)}
-    stages = list(STAGES)
+    stages: list[str] = list(STAGES)
     return sorted(seats | {(bar["stage"], bar["seat"]) for bar in bars}, key=lambda row: (stages.index(row[0]), row[1]))
 
 

@@ -19,18 +19,19 @@ from ..events import (
     Notice,
     PlannedCall,
     RunStarted,
+    SeatAnswered,
     SeatFailed,
     ToolEnded,
     ToolStarted,
 )
-from ..prices import FREE, Price
+from ..prices import FREE, UNKNOWN, Price
 from .static.words import called
 
 NBSP = "\N{NO-BREAK SPACE}"  # a number and its unit stay on one line
 DIGITS = re.compile(r"[\d.,]+")
 CALLED = 80  # characters of a call of a tool
 PERHAPS = "perhaps"  # of a call that depends on others' answers
-NAMES = {"judge": "judge", "synthesis": "synthesizer"}
+NAMES = {"judge": "judge", "synthesis": "synthesizer", "hosted": "OpenRouter"}
 
 
 @dataclass(slots=True)
@@ -45,6 +46,11 @@ class Seat:
     characters: int = 0
     begun: float | None = None
     ended: float | None = None
+
+    def end(self, state: str) -> None:
+        """It is over, if not by its own call then inside another one."""
+        self.state = state
+        self.ended = time.monotonic() if self.ended is None else self.ended
 
     def cells(self) -> tuple[str, ...]:
         """Who, price, state, how much, how long."""
@@ -71,9 +77,7 @@ class Progress:
             case Notice():
                 self.notice = event.text
             case CallStarted():
-                seat = self.seats[event.stage, event.label]
-                seat.model, seat.characters, seat.state, seat.ended, seat.tools = event.model, 0, "asked", None, 0
-                seat.begun = seat.begun if seat.begun is not None else time.monotonic()
+                self._start(event)
             case Delta():
                 seat = self.seats[event.stage, event.label]
                 seat.characters += len(event.text)
@@ -81,8 +85,9 @@ class Progress:
             case CallRetried():
                 self.seats[event.stage, event.label].state = f"again in {event.wait:.1f} s: {event.error}"
             case CallEnded():
-                seat = self.seats[event.call.stage, event.call.label]
-                seat.state, seat.ended = event.call.error or "done", time.monotonic()
+                # OpenRouter's call that this run's responses come from has no line.
+                if seat := self.seats.get((event.call.stage, event.call.label)):
+                    seat.state, seat.ended = event.call.error or "done", time.monotonic()
             case ToolStarted():
                 seat = self.seats[event.stage, event.label]
                 seat.tools, seat.ended = seat.tools + 1, None
@@ -95,15 +100,23 @@ class Progress:
                     seat.state = seat.state if seat.tools else "thinking"
             case SeatFailed():
                 lost = event.failed
-                self.seats["panel", lost.label].state = "skipped" if lost.skipped else f"no answer: {lost.error}"
+                self.seats["panel", lost.label].end("skipped" if lost.skipped else f"no answer: {lost.error}")
+            case SeatAnswered():
+                self.seats["panel", event.response.label].end("done")
             case AnalysisReady():
-                self.seats["judge", ""].state = "done"
+                self.seats["judge", ""].end("done")
             case AnswerReady():
                 # Where nobody writes, a seat's own words are the answer.
                 if (writer := self.seats.get(("synthesis", ""))) and writer.state != PERHAPS:
-                    writer.state = "done"
+                    writer.end("done")
             case _:
                 pass
+
+    def _start(self, event: CallStarted) -> None:
+        new = Seat(event.label or NAMES[event.stage], event.model, UNKNOWN)  # a seat that OpenRouter added
+        seat = self.seats.setdefault((event.stage, event.label), new)
+        seat.model, seat.characters, seat.state, seat.ended, seat.tools = event.model, 0, "asked", None, 0
+        seat.begun = seat.begun if seat.begun is not None else time.monotonic()
 
     def _plan(self, plan: tuple[PlannedCall, ...]) -> None:
         for call in plan:

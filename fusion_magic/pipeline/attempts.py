@@ -29,6 +29,8 @@ from .tokens import request_tokens
 
 # After the finish reason only the usage is still to come; a server that forgets it must not hold the run.
 USAGE_GRACE = 5.0
+# The clock on gaps is not set anew for each of many tokens; so it may ring this many seconds late.
+WATCH_SLACK = 0.1
 BACKOFF, BACKOFF_MOST = 0.5, 30.0
 
 
@@ -141,6 +143,7 @@ async def _read(
     """The stream, with the clock on first token, gaps and the whole."""
     loop, settings = asyncio.get_running_loop(), run.settings
     begun, heard = loop.time(), question.listen()
+    slack, watched = min(WATCH_SLACK, settings.gap_timeout / 10), 0.0
     async with aclosing(run.providers.stream(request)) as chunks:
         async for chunk in chunks:
             received.take(chunk)
@@ -156,8 +159,9 @@ async def _read(
             # An empty first chunk only says that the model was found: it may think for minutes yet.
             if received.finish:
                 watch.reschedule(min(deadline, now + USAGE_GRACE))
-            elif received.ttft is not None:
-                watch.reschedule(min(deadline, now + settings.gap_timeout))
+            elif received.ttft is not None and now - watched >= slack:
+                watched = now
+                watch.reschedule(min(deadline, now + settings.gap_timeout + slack))
 
 
 def _late(run: Run, request: ChatRequest, received: Received, over: bool) -> CallTimeout:

@@ -231,4 +231,4 @@ class Budget:
 
 
 def _after(stage: Stage) -> tuple[Place, ...]:
-    return {"panel": (JUDGE, WRITER), "judge": (WRITER,), "synthesis": ()}[stage]
+    return {"panel": (JUDGE, WRITER), "judge": (WRITER,), "synthesis": (), "hosted": ()}[stage]

@@ -185,7 +185,8 @@ def estimate_run(
         is_free = rows[-1].reused if at.fallback else free[place] > 0
         rows.append(_for_nothing(row) if is_free else row)
         free[place] -= not at.fallback
-    estimate = RunEstimate(tuple(rows), asking.dearest(), plan.count())
+    shown = tuple(row for at, row in zip(plan.places(), rows, strict=True) if not at.inner)
+    estimate = RunEstimate(shown, asking.dearest(), plan.count())
     if not plan.one_pass or estimate.rows[-1].reused:
         return estimate
     apart = replace(plan, settings=plan.settings.model_copy(update={"one_pass": False}))
@@ -231,6 +232,10 @@ class _Asking:
                 return self._row("judge", chair, self._first_of_writer(chair), BALLOT, ONCE, read=read)
             case "judge":
                 return self._judge(chair, read)
+            case "hosted":
+                from .hosted.estimate import together
+
+                return together(chair, before)
             case "synthesis":
                 judged = (row.output_tokens for row in before if (row.stage, row.label) == ("judge", ""))
                 return self._writer(chair, read + next(judged, NONE))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .spans import Span
 
 HEAD = ("", "model", "calls", "tokens in", "tokens out", "low", "expected", "high", "seconds", "known from")
-NAMES = {"judge": "judge", "synthesis": "synthesizer"}
+NAMES = {"judge": "judge", "synthesis": "synthesizer", "hosted": "OpenRouter"}
 
 
 def table(estimate: RunEstimate) -> str:
@@ -83,6 +83,8 @@ def notes(estimate: RunEstimate) -> Iterable[str]:
     """What stands below the table: models without a price, and what the dearest alone would cost."""
     if estimate.unpriced:
         yield f"Not priced: {', '.join(estimate.unpriced)}."
+    if any(row.stage == "hosted" for row in estimate.rows):
+        yield "OpenRouter's Fusion is one call that is not itemised; the figures are its models', asked one by one."
     if (saved := estimate.saved) and saved.tokens > 0:
         dollars = f" and about {roughly(saved.cost)}" if saved.cost and saved.cost > 0 else ""
         yield f"In one pass the responses are read once: about {saved.tokens:,.0f} input tokens{dollars} less."

@@ -125,7 +125,7 @@ async def _replayed(plan: Plan, kit: Kit, request: FusionRequest, memory: Memory
 
     With tools nothing is looked up, as they would run.
     """
-    if plan.has_tools:
+    if plan.has_tools and not any(place.inner for place in plan.places()):
         return []
     told: list[Event] = []
     looking = Run("", plan.settings, Nobody(), told.append, time.monotonic(), memory)

@@ -94,6 +94,8 @@ def as_reused(call: Call, result: FusionResult) -> Call:
 
 
 def _is_of(what: Call | ToolUse, labels: set[str], analysis: bool) -> bool:
+    if what.stage == "hosted":  # the one call that all of it came from
+        return bool(labels)
     return what.label in labels if what.stage == "panel" else analysis and what.stage == "judge"
 
 

@@ -127,7 +127,8 @@ class Memory:
 
     def _reuses(self, stage: Stage) -> bool:
         settings = self._settings
-        return settings.reuse != "never" and settings.fresh not in (stage, "all")
+        asks_anew = settings.fresh if stage == "hosted" else settings.fresh in (stage, "all")
+        return settings.reuse != "never" and not asks_anew
 
     def keep(self, request: ChatRequest, key: str, call: Call, answer: Mapping[str, Any], *, reusable: bool) -> None:
         """Keep a call that was asked, with its answer or what there is of it."""

@@ -97,7 +97,7 @@ def _takes(plan: Plan, place: Place) -> Count:
         return Count(1, steps if plan.has_tools and place.chair.takes_tools is not False else 1)
     if place.stage == "synthesis" and plan.one_pass:
         return Count(1, 2)  # again for the answer, if it only compared
-    if place.stage != "judge" or place.label:  # hosted too
+    if place.stage != "judge" or place.label:
         return Count(1, 1)
     if place.chair.is_tiny:
         fields = sum(field.applies([seat.seat.label for seat in plan.seats]) for field in prompts_small.FIELDS)

@@ -16,6 +16,7 @@ from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
 from ..providers import Providers
 from ..results import FusionResult
 from .forecast import budget_for
+from .given import NOTHING
 from .kit import Kit
 from .memory import NO_MEMORY, Memory
 from .panel import Skips
@@ -142,6 +143,11 @@ async def _told_run(
 def _check(request: FusionRequest) -> None:
     if not request.prompt.strip():
         raise SettingsError("The prompt is empty; write it below the %%fusion line.")
+    if request.settings.engine == "openrouter" and (request.given != NOTHING or request.material.screen):
+        raise SettingsError(
+            "OpenRouter's Fusion asks a whole panel on its own servers, so nothing of an earlier result or of this "
+            "machine can take part; leave out engine."
+        )
     if request.schema is not None:
         check_schema(request.schema)
         strategy_of(request.settings).check(request.schema)
@@ -154,7 +160,7 @@ def _check(request: FusionRequest) -> None:
 def _checked(result: FusionResult) -> FusionResult:
     """The result. Raises PanelFailed, with the reasons, if nobody answered and nobody stopped it."""
     if not result.responses and result.answer is None and result.status != "cancelled":
-        reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models)
+        reasons = " ".join(f"{lost.label}: {lost.error}" for lost in result.failed_models) or result.error or ""
         raise PanelFailed(f"No panelist answered. {reasons}" if reasons else result.error or "Nobody answered.", result)
     return result
 

@@ -74,6 +74,30 @@ class ServerUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Inner:
+    """Something that happens inside a fusion that OpenRouter runs; see providers/responses.py.
+
+    Attributes:
+        kind: the fusion began; a seat was asked, thought, wrote, answered or failed; the analyst was asked, and
+            compared; the fusion ended; its model thought, before or after it; the whole response broke.
+        model: the seat's or the analyst's, as OpenRouter names it.
+        text: the piece, the whole answer or the error; of `began`, what had been written before.
+        status: of a failed seat, the HTTP status; `reason` is OpenRouter's code for a fusion that failed.
+    """
+
+    kind: Literal[
+        "began", "asked", "thought", "wrote", "answered", "failed", "compares", "compared", "ended", "mused", "broke"
+    ]
+    model: str = ""
+    text: str = ""
+    reasoning: str = ""
+    status: int | None = None
+    reason: str = ""
+    analysis: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sources: tuple[Source, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of an answer; the last one has `finish`, or usage alone after it.
 
@@ -91,6 +115,7 @@ class Chunk:
     tool_calls: tuple[ToolCall, ...] = ()
     server_uses: tuple[ServerUse, ...] = ()
     echo: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    inner: tuple[Inner, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, St
 from ..keys import find_key, require_sendable
 from . import ChatRequest, Chunk, ModelInfo
 from .json_values import as_list, as_object, as_text
+from .network import paced
 from .refusals import refusal, stream_refusal
 from .wire import ChunkReader, model_info
 
@@ -82,7 +83,7 @@ class Wire(NamedTuple):
     path: str
     body: Callable[[ChatRequest], dict[str, Any]]
     headers: Callable[[Endpoint, SecretStr | None], Mapping[str, str]]
-    reader: Callable[[], Reader]
+    reader: Callable[[SecretStr | None], Reader]
 
 
 def _wire_of(request: ChatRequest) -> Wire:
@@ -90,7 +91,11 @@ def _wire_of(request: ChatRequest) -> Wire:
         from .responses import RESPONSES
 
         return RESPONSES
-    return Wire("/chat/completions", body_of, headers_of, ChunkReader)
+    return Wire("/chat/completions", body_of, headers_of, _chunk_reader)
+
+
+def _chunk_reader(_: SecretStr | None) -> ChunkReader:
+    return ChunkReader()
 
 
 class ChatCompletions:
@@ -106,11 +111,11 @@ class ChatCompletions:
         direct: dict[str, httpx.AsyncBaseTransport | None] = {} if transport else dict.fromkeys(LOOPBACK)
         self._no_way_out = ""
         try:
-            self._http = httpx.AsyncClient(transport=transport, mounts=direct, limits=LIMITS, timeout=None)
+            self._http = paced(httpx.AsyncClient(transport=transport, mounts=direct, limits=LIMITS, timeout=None))
         except (ImportError, ValueError, OSError, httpx.InvalidURL) as exc:
             # A proxy or certificate that can't be used must not stop the embedded model or a server of one's own.
             self._no_way_out = _reason(exc)
-            self._http = httpx.AsyncClient(limits=LIMITS, timeout=None, trust_env=False)
+            self._http = paced(httpx.AsyncClient(limits=LIMITS, timeout=None, trust_env=False))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -133,7 +138,7 @@ class ChatCompletions:
                     request.hear(response.headers)
                 if response.status_code != 200:
                     raise refusal(request, response.status_code, response.headers, await _start_of(response), key)
-                async with aclosing(_chunks(request, response, key, wire.reader())) as chunks:
+                async with aclosing(_chunks(request, response, key, wire.reader(key))) as chunks:
                     async for chunk in chunks:
                         yield chunk
 

@@ -121,6 +121,11 @@ def _redirected(request: ChatRequest, status: int, location: str) -> RequestRefu
     return RequestRefused(f"{told}; put the right address in base_url.", status_code=status)
 
 
+def sentence(said: str, key: SecretStr | None) -> str:
+    """What a server said, on one line, of bounded length and without the key."""
+    return _shortened(redact(_plain(said), key))
+
+
 def _build(
     request: ChatRequest, status: int, error: dict[str, Any], key: SecretStr | None, wait: float | None
 ) -> RequestRefused:

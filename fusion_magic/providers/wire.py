@@ -48,7 +48,23 @@ class ChunkReader:
         if not choices:
             return _usage_chunk(data)
         choice = as_object(choices[0])
+        if (plain := self._plain(data, choice)) is not None:
+            return plain
         return self._chunk(data, choice, as_object(choice.get("delta" if "delta" in choice else "message")))
+
+    def _plain(self, data: dict[str, Any], choice: dict[str, Any]) -> Chunk | None:
+        """The chunk of a delta that brings text and nothing else, as nearly all do; None for any other."""
+        delta: object = choice.get("delta")
+        if not isinstance(delta, dict) or choice.get("finish_reason") or data.get("usage"):
+            return None
+        said = cast("dict[str, Any]", delta)
+        content = said.get("content")
+        if not isinstance(content, str) or any(said[name] for name in said if name not in ("content", "role")):
+            return None
+        text, thought = self._split.feed(self._text.feed(content))
+        return Chunk(
+            text, thought, served=as_text(data.get("model")) or None, request_id=as_text(data.get("id")) or None
+        )
 
     def _chunk(self, data: dict[str, Any], choice: dict[str, Any], delta: dict[str, Any]) -> Chunk:
         finish = None if self.finished else _finish(choice.get("finish_reason"))
@@ -76,6 +92,10 @@ class ChunkReader:
             server_uses=_server_uses(details),
             echo=self._echo() if finish else {},
         )
+
+    def error_in(self, data: dict[str, Any]) -> object:
+        """The error that an object reports, or None."""
+        return error_in(data)
 
     def _echo(self) -> Mapping[str, Any]:
         """Fields that the model's message must have when its tool calls are answered."""

@@ -189,6 +189,13 @@ STRATEGY_CASES = {
         f"{MODELS} --judge c/three --synthesizer c/three --one-pass",
         lambda _, asked: [call.model for call in asked] == ["a/one", "b/two", "c/three"],
     ),
+    "engine": Case(
+        f"{MODELS} --engine openrouter",
+        lambda result, asked: (
+            [call.model for call in asked] == ["openrouter/fusion"]
+            and any("without asking the panel" in told for told in result.warnings)
+        ),
+    ),
     "must_ask": Case(
         f"{MODELS} --strategy auto --must-ask", lambda _, asked: [call.tool_choice for call in asked] == ["required"]
     ),

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 from .catalogue import default_models
 from .chunks import Asked
@@ -46,6 +46,7 @@ __all__ = [
     "refuses",
 ]
 
+STREAMED = ("/chat/completions", "/responses")
 _KEY = {
     "label": "sk-or-v1-0e6...1c9",
     "limit": 20.0,
@@ -101,7 +102,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Self:
         self._thread.start()
         with self._changed:
             if not self._changed.wait_for(lambda: self.base_url, timeout=10):
@@ -172,7 +173,7 @@ class Server:
 
     async def _answer(self, connection: Connection, received: Received) -> None:
         request = self._record(received)
-        chat = request.path.endswith("/chat/completions")
+        chat = request.path.endswith(STREAMED)
         try:
             await self._play(connection, request, self._plan(request))
         except (ClientGone, ConnectionError):
@@ -202,7 +203,7 @@ class Server:
         )
         with self._changed:
             self._requests.append(request)
-            if path.endswith("/chat/completions"):
+            if path.endswith(STREAMED):
                 self._open.append(request)
                 self.most_open_streams = max(self.most_open_streams, len(self._open))
             self._changed.notify_all()

@@ -72,7 +72,7 @@ class Card:
             self._first_at = time.monotonic()
         self._characters += len(text) + len(reasoning)
         self.state = "writing" if text else self.state
-        if text and self.stage != "judge":  # its JSON is for us; readers get the analysis
+        if text and self.stage not in ("judge", "hosted"):  # JSON is for us; readers get the analysis
             self.text.add(text)
         self._thoughts = (self._thoughts + reasoning)[-REASONING_AT_MOST:]
 

@@ -35,7 +35,7 @@ from ..markup import to_html
 from ..static.words import Row, findings
 from .card import NAME_AT_MOST, Card, short
 
-NAMES = {"judge": "Judge", "synthesis": "Answer"}
+NAMES = {"judge": "Judge", "synthesis": "Answer", "hosted": "OpenRouter"}
 WARNINGS_AT_MOST = 20
 FIGURES_EVERY = 1.0  # seconds between two estimates; faster ones can't be read
 
@@ -66,7 +66,8 @@ class Board:
                 self.warnings += [] if event.text in self.warnings else [event.text]
             case CallStarted():
                 self._give_up_judge(event.stage)
-                self._card(event.stage, event.label).start(event.model)
+                new = Card(_name(event.stage, event.label), event.stage, event.model, "")  # that OpenRouter added
+                self.cards.setdefault(_key(event.stage, event.label), new).start(event.model)
             case Delta():
                 self._card(event.stage, event.label).write(event.text, event.reasoning)
             case CallRetried():
@@ -106,8 +107,13 @@ class Board:
         return self.cards[_key(stage, label)]
 
     def _end_call(self, call: Call) -> None:
-        self._card(call.stage, call.label).end_call(call)
         self.calls.append(call)
+        card = self.cards.get(_key(call.stage, call.label))
+        if card is None:  # OpenRouter's call that this run's responses come from
+            return
+        card.end_call(call)
+        if call.stage == "hosted" and not call.error:
+            card.settle("done")
 
     def _lose(self, lost: FailedModel) -> None:
         self._card("panel", lost.label).lose("skipped" if lost.skipped else "failed", lost.error)

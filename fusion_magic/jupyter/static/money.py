@@ -56,6 +56,8 @@ def seat_money(result: FusionResult, response: Response) -> str:
     """Output tokens and cost of one seat, or that they are not known."""
     calls = [call for call in result.calls if (call.stage, call.label) == ("panel", response.label)]
     cost = _seat_cost(calls, response)
+    if not calls and any(call.stage == "hosted" for call in result.calls):
+        return "not itemised by OpenRouter"
     if response.usage is None:
         return "tokens and cost not reported" if cost is None else f"tokens not reported · {cost}"
     return f"{response.usage.completion_tokens:,} tokens · {cost or 'not priced'}"

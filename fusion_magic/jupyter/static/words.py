@@ -79,7 +79,7 @@ def one_page(result: FusionResult) -> str:
 
 def needs_a_word(result: FusionResult) -> bool:
     """Whether the answer is not a whole one, or only the tiny model's."""
-    written = _stage(result, "synthesis")
+    written = _stage(result, "synthesis") or _stage(result, "hosted")
     return result.status != "ok" or _is_demo(result) or (written is not None and written.finish_reason != "stop")
 
 
@@ -182,6 +182,8 @@ def fate(lost: FailedModel) -> str:
 def judge_line(result: FusionResult) -> str:
     """Who compared the responses."""
     call = _stage(result, "judge")
+    if call is None and _stage(result, "hosted"):
+        return "Analysis by OpenRouter's analyst"
     return f"Analysis by {named(call.model, call.served_model)}" if call else "Analysis"
 
 
@@ -247,6 +249,8 @@ def totals(result: FusionResult) -> str:
     if searches := _searches_of_servers(result):
         parts.append(f"{searches:,} web search{'es' if searches != 1 else ''}")
     parts += [f"{result.usage.total_tokens:,} tokens", cost_text([result]), *unknown(result)]
+    if _stage(result, "hosted") and len(result.calls) == 1:
+        parts.append("all in one bill, which OpenRouter does not itemise")
     return " · ".join([*parts, f"{result.duration:.1f} s"])
 
 

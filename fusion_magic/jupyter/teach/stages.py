@@ -220,7 +220,7 @@ def _seats(rows: list[Standing], claims: int) -> Iterator[str]:
 
 
 def _chairs(result: FusionResult) -> Iterator[str]:
-    for stage, name in (("judge", "Judge"), ("synthesis", "Synthesizer")):
+    for stage, name in (("judge", "Judge"), ("synthesis", "Synthesizer"), ("hosted", "OpenRouter")):
         asked = dict.fromkeys(call.model for call in result.calls if call.stage == stage)
         if asked:
             yield f"{name}: {', '.join(asked)}"

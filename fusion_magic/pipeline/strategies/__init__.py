@@ -28,7 +28,11 @@ STRATEGIES = {made.name: made for made in (FUSION, SELF, VOTE, MOA, DEBATE, RANK
 
 
 def strategy_of(settings: Settings) -> Strategy:
-    """The strategy that was chosen."""
+    """The strategy that was chosen, or the engine that has one of its own."""
+    if settings.engine == "openrouter":
+        from ..hosted import HOSTED
+
+        return HOSTED
     return STRATEGIES[settings.strategy]
 
 
