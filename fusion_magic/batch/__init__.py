@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from contextvars import copy_context
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,9 +16,12 @@ from pydantic import BaseModel
 from .._loop import loop_thread
 from ..api import STOP_SECONDS, TICK, Model, providers
 from ..errors import FusionError, FusionInterrupted, SettingsError
+from ..pipeline.given import Given
 from ..progress import Nobody, Progress, Watcher, show_with, watcher
 from ..request import request_for, store_for
+from ..results import FusionResult
 from ..settings import Panel, Panelist, Settings, build_settings
+from .cluster import check_client
 from .prompts import writer
 from .rows import Row, source_of
 from .work import Order, State, Work
@@ -160,9 +164,13 @@ def map(
     judge: Model | None = None,
     synthesizer: Model | None = None,
     schema: type[BaseModel] | None = None,
+    alone: bool = False,
+    read: Callable[[FusionResult], Any] | None = None,
+    screen: Callable[[str], str] | None = None,
     max_usd: float | None = None,
     max_usd_row: float | None = None,
     concurrency: int = CONCURRENCY,
+    client: Any = None,
     progress: bool = True,
     **settings: Any,
 ) -> Any:
@@ -181,9 +189,13 @@ def map(
             row: of a mapping for a frame, else of the value itself.
         panel, models, judge, synthesizer: as for `fuse`.
         schema: a pydantic model; each of its fields becomes a column.
+        alone: ask the seats and nobody else; the first one's response is the answer.
+        read: of rows that are no frame: makes each row's `parsed` from its result, also from one that failed.
+        screen: reads what a tool brings before a model does, and returns it, or what stands in its place.
         max_usd: US dollars of the whole batch. Rows for which nothing is left have the status "limited".
         max_usd_row: US dollars of one row.
         concurrency: rows under way at a time, and calls at one endpoint; fewer while it refuses (429).
+        client: a `distributed.Client`: its cluster's workers carry the rows out, and everything comes back here.
         progress: show how far it is.
         settings: as for `fuse`.
 
@@ -199,7 +211,8 @@ def map(
     if loop_thread().is_current:
         raise FusionError("map() can't wait inside a run's own event loop; use `await map_async(...)`.")
     chosen = {"panel": panel, "models": models, "judge": judge, "synthesizer": synthesizer, **settings}
-    order = _order(rows, prompt, schema, max_usd, max_usd_row, concurrency, chosen)
+    own: dict[str, Any] = {"alone": alone, "read": read, "screen": screen}
+    order = _order(rows, prompt, schema, max_usd, max_usd_row, concurrency, chosen, client, **own)
     return Batch(order, watcher() if progress else Nobody()).wait()
 
 
@@ -226,12 +239,17 @@ def _order_of(
     prompt: str | Callable[[Any], str],
     *,
     schema: type[BaseModel] | None = None,
+    alone: bool = False,
+    read: Callable[[FusionResult], Any] | None = None,
+    screen: Callable[[str], str] | None = None,
     max_usd: float | None = None,
     max_usd_row: float | None = None,
     concurrency: int = CONCURRENCY,
+    client: Any = None,
     **chosen: Any,
 ) -> Order:
-    return _order(rows, prompt, schema, max_usd, max_usd_row, concurrency, chosen)
+    own: dict[str, Any] = {"alone": alone, "read": read, "screen": screen}
+    return _order(rows, prompt, schema, max_usd, max_usd_row, concurrency, chosen, client, **own)
 
 
 def _order(
@@ -242,6 +260,11 @@ def _order(
     max_usd_row: float | None,
     concurrency: int,
     chosen: dict[str, Any],
+    client: Any,
+    *,
+    alone: bool = False,
+    read: Callable[[FusionResult], Any] | None = None,
+    screen: Callable[[str], str] | None = None,
 ) -> Order:
     """What is to be done. Raises SettingsError for what can't be asked of any row."""
     if concurrency < 1:
@@ -251,14 +274,20 @@ def _order(
     )
     if chosen.get("thread") is not None:
         raise SettingsError("The rows of a batch are no conversation; leave thread out.")
+    check_client(client)
     source = source_of(rows)
     write = writer(prompt, source.columns)
     models: Any = chosen.get("models")
     if models is not None and not isinstance(models, str | Panelist):
         chosen["models"] = tuple(models)
     shown = prompt if isinstance(prompt, str) else "A function writes the prompts."
-    request = request_for(shown, schema=schema, **{**chosen, "max_usd": max_usd_row})
-    return Order(source, write, request, max_usd, concurrency)
+    given: dict[str, Any] = {**chosen, "max_usd": max_usd_row}
+    request = request_for(shown, schema=schema, **given)
+    if alone:
+        request = replace(request, given=Given(alone=True))
+    if screen:
+        request = replace(request, material=replace(request.material, screen=screen))
+    return Order(source, write, request, max_usd, concurrency, read, client)
 
 
 __all__ = [

@@ -1,14 +1,14 @@
 """Carries one row out in this process: from the store if it was answered before, else as a run.
 
-A row goes in as a request and comes out as a `Carried`; nothing else passes between this and the batch. So a cluster
-can take this place: it would run `Here` in its workers, with their calls' turns asked of one gate.
+A row goes in as a prompt and comes out as a `Carried`; nothing else passes between this and the batch. On a cluster
+`cluster.There` takes this place, which runs `ended` in workers.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +29,7 @@ from ..prompts import digest
 from ..providers import Providers
 from ..results import FusionResult
 from ..settings import ASKED, Settings, seconds_of
+from .prompts import Prompt
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -63,6 +64,30 @@ class Carried:
     is_partial: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: its result if there is one, and why there is no answer if nobody gave one."""
+
+    result: FusionResult | None
+    error: str | None = None
+
+
+async def ended(request: FusionRequest, providers: Providers, store: Store | None) -> Ended:
+    """Run it; whatever goes wrong is in what comes back.
+
+    Raises:
+        SettingsError, KeyMissing, LocalModelError: as `run`, before the first call.
+    """
+    try:
+        return Ended(await run(request, emit=lambda event: None, providers=providers, state=Fold(), store=store))
+    except PanelFailed as exc:
+        return Ended(exc.result, str(exc))
+    except FusionError:
+        raise
+    except Exception as exc:  # a mistake of ours, or of a tool or a schema of the user's, costs one row
+        return Ended(None, f"The run failed: {exc!r}")
+
+
 class Here:
     """Carries out the rows of one batch in the event loop it is called in.
 
@@ -70,13 +95,20 @@ class Here:
         request: what is the same for every row.
         providers: who answers.
         store: where calls and runs are kept, or None.
+        read: what is taken from each result into the row's `parsed`, in place of the schema's.
 
     Attributes:
         plan: who is asked; without one each run settles that for itself.
     """
 
-    def __init__(self, request: FusionRequest, providers: Providers, store: Store | None) -> None:
-        self._request, self._providers, self._store = request, providers, store
+    def __init__(
+        self,
+        request: FusionRequest,
+        providers: Providers,
+        store: Store | None,
+        read: Callable[[FusionResult], Any] | None = None,
+    ) -> None:
+        self._request, self._providers, self._store, self._read = request, providers, store, read
         self.plan: Plan | None = None
         self._busy: dict[str, asyncio.Event] = {}
 
@@ -88,10 +120,10 @@ class Here:
         found = await asyncio.to_thread(self._store.answered, key)
         if found is None or (datetime.now(UTC) - found.created).total_seconds() > _longest_age(found, settings):
             return None
-        parsed = _parsed(found.answer, self._request.schema)
+        parsed = parsed_as(found.answer, self._request.schema)
         if parsed is None and self._request.schema is not None:
             return None
-        return Carried(replace(_row(found), parsed=parsed, cost=0.0))
+        return Carried(replace(self._row(found), cost=0.0, **({} if self._read else {"parsed": parsed})))
 
     @asynccontextmanager
     async def alone(self, prompt: str) -> AsyncGenerator[None]:
@@ -108,39 +140,51 @@ class Here:
         finally:
             self._busy.pop(key).set()
 
-    async def __call__(self, prompt: str, notes: tuple[str, ...] = (), limit: float | None = None) -> Carried:
+    async def __aenter__(self) -> Here:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """The batch has ended."""
+
+    async def __call__(self, number: int, prompt: Prompt, limit: float | None = None) -> Carried:
         """Ask. Whatever goes wrong is in the row.
 
         Args:
+            number: of the row, from 0.
             prompt: of the row.
-            notes: what the reader of the run should know.
             limit: US dollars that it may cost.
 
         Raises:
             SettingsError, KeyMissing, LocalModelError: as `run`, before the first call.
         """
-        request = replace(self._request, prompt=prompt, notes=(*self._request.notes, *notes), plan=self.plan)
-        if limit is not None:
-            request = _limited(request, limit)
-        try:
-            result = await run(
-                request, emit=lambda event: None, providers=self._providers, state=Fold(), store=self._store
-            )
-        except PanelFailed as exc:
-            asked = any(not call.reused for call in exc.result.calls)
-            return Carried(replace(_row(exc.result), error=str(exc)), asked, exc.result.cost_is_partial)
-        except FusionError:
-            raise
-        except Exception as exc:  # a mistake of ours, or of a tool or a schema of the user's, costs one row
-            return Carried(Row(status="error", error=f"The run failed: {exc!r}"))
-        await self._keep(prompt, result)
-        asked = [call for call in result.calls if not call.reused]
-        return Carried(_row(result), bool(asked), result.cost_is_partial)
+        end = await self._ended(number, self._asking(prompt, limit))
+        result = end.result
+        if result is None:
+            return Carried(Row(status="error", error=end.error))
+        await self._keep(prompt.text, result)
+        asked = any(not call.reused for call in result.calls)
+        row = self._row(result)
+        return Carried(replace(row, error=end.error or row.error), asked, result.cost_is_partial)
+
+    async def _ended(self, number: int, request: FusionRequest) -> Ended:
+        return await ended(request, self._providers, self._store)
+
+    def _asking(self, prompt: Prompt, limit: float | None) -> FusionRequest:
+        """What is asked about a row."""
+        notes = (*self._request.notes, *prompt.notes)
+        request = replace(self._request, prompt=prompt.text, notes=notes, plan=self.plan)
+        return request if limit is None else limited(request, limit)
+
+    def _row(self, result: FusionResult) -> Row:
+        row = _row(result)
+        return replace(row, parsed=self._read(result)) if self._read else row
 
     async def _keep(self, prompt: str, result: FusionResult) -> None:
         """Remember which run answers this; it is on the disk when this returns."""
         key = self._key(prompt)
         fits = self._request.schema is None or result.parsed is not None
+        # Seats that are asked alone stand for themselves: one that failed is asked again.
+        fits = fits and not (self._request.given.alone and result.failed_models)
         if self._store is not None and key is not None and result.status == "ok" and fits:
             await asyncio.wrap_future(self._store.keep_answer(key, result.id))
 
@@ -162,11 +206,13 @@ class Here:
             "addresses": [endpoint_of(chair.model, known).base_url for chair in chairs],
             "settings": request.settings.model_dump(mode="json", exclude=BESIDE_THE_POINT),
             "schema": request.schema.model_json_schema() if request.schema else None,
+            **({"alone": True} if request.given.alone else {}),
+            **({"screen": repr(material.screen)} if material.screen else {}),
         }
         return json.dumps(told, sort_keys=True, ensure_ascii=False)
 
 
-def _limited(request: FusionRequest, limit: float) -> FusionRequest:
+def limited(request: FusionRequest, limit: float) -> FusionRequest:
     """The request with US dollars that it may cost."""
     own = {"max_usd": limit}
     plan = request.plan and replace(request.plan, settings=request.plan.settings.model_copy(update=own))
@@ -186,7 +232,7 @@ def _longest_age(found: FusionResult, settings: Settings) -> float:
     return LATEST_SECONDS if is_alias else float("inf")
 
 
-def _parsed(answer: str | None, schema: type[BaseModel] | None) -> BaseModel | None:
+def parsed_as(answer: str | None, schema: type[BaseModel] | None) -> BaseModel | None:
     if schema is None or answer is None:
         return None
     try:

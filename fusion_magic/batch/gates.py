@@ -129,25 +129,26 @@ class Gated(Providers):
     Args:
         inner: who answers.
         most: calls under way at an endpoint.
-        end: told why nothing more should be asked.
+        end: told why nothing more should be asked; also an attribute.
     """
 
     def __init__(self, inner: Providers, most: int, end: Callable[[str], None]) -> None:
         super().__init__()
-        self._inner, self._most, self._end = inner, most, end
+        self._inner, self._most, self.end = inner, most, end
         self.json_levels, self.without_tools = inner.json_levels, inner.without_tools
         self._gates: dict[str, Gate] = {}
         self._ready: dict[str, Endpoint] = {}
 
-    def _gate(self, endpoint: Endpoint) -> Gate:
+    def gate(self, endpoint: Endpoint) -> Gate:
+        """The gate before an endpoint."""
         most = min(self._most, LOCAL) if endpoint.is_local else self._most
-        return self._gates.get(endpoint.base_url) or self._gates.setdefault(endpoint.base_url, Gate(most, self._end))
+        return self._gates.get(endpoint.base_url) or self._gates.setdefault(endpoint.base_url, Gate(most, self.end))
 
     def turn(self, request: ChatRequest) -> AbstractAsyncContextManager[Turn]:
-        return self._gate(request.endpoint).turn()
+        return self.gate(request.endpoint).turn()
 
     def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
-        return self._inner.stream(replace(request, hear=self._gate(request.endpoint).hear))
+        return self._inner.stream(replace(request, hear=self.gate(request.endpoint).hear))
 
     async def make_ready(self, endpoint: Endpoint, notify: Notify) -> None:
         if self._ready.get(endpoint.name) != endpoint:  # once is enough: the batch's rows need the same

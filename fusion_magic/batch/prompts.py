@@ -51,12 +51,12 @@ def writer(prompt: str | Callable[[Any], str], columns: Iterable[str] | None) ->
 
 
 class _Function:
-    def __init__(self, function: Callable[[Any], str]) -> None:
+    def __init__(self, function: Callable[[Any], object]) -> None:
         self._function = function
 
     def __call__(self, row: Any) -> Prompt:
         try:
-            text: object = self._function(row)
+            text = self._function(row)
         except Exception as exc:  # the function is the user's
             raise SettingsError(f"The prompt's function failed on this row ({exc!r}); nobody was asked.") from exc
         if not isinstance(text, str):

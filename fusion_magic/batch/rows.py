@@ -93,11 +93,10 @@ def source_of(rows: Any) -> Source:
         if isinstance(rows, getattr(module, "LazyFrame", ())):
             raise SettingsError("A LazyFrame has no rows yet; give `frame.collect()`.")
     if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
-        raise SettingsError(
-            f"Rows come from a frame, a series, a list or a generator, not from a {type(rows).__name__}."
-        )
+        kind = type(cast("object", rows)).__name__
+        raise SettingsError(f"Rows come from a frame, a series, a list or a generator, not from a {kind}.")
     known = cast("Iterable[Any]", rows)
-    return Source(known, len(known) if isinstance(known, Sized) else None)
+    return Source(known, len(cast("Sized", rows)) if isinstance(rows, Sized) else None)
 
 
 def parsed_names(schema: type[BaseModel] | None) -> dict[str, str]:
@@ -116,7 +115,7 @@ def _values(rows: Sequence[Row], schema: type[BaseModel] | None) -> Iterator[tup
     for name, (pandas, polars) in COLUMNS.items():
         yield name, [getattr(row, name) for row in rows], pandas, polars
         if name == "answer":
-            fields = [row.parsed.model_dump() if row.parsed is not None else {} for row in rows]
+            fields: list[dict[str, Any]] = [row.parsed.model_dump() if row.parsed is not None else {} for row in rows]
             for field, column in parsed_names(schema).items():
                 yield column, [_plain(values.get(field)) for values in fields], "", ""
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import FusionError, SettingsError
 from ..pipeline.budget import Budget, Limit
@@ -20,10 +18,13 @@ from ..pipeline.strategies import strategy_of
 from ..progress import Progress
 from ..providers import Providers
 from ..request import keys_now, sendable
+from ..results import FusionResult
 from .carrying import Carried, Here
+from .cluster import There
 from .gates import Gated
 from .prompts import NoColumn, Prompt, Write
 from .purse import Purse
+from .reading import Reader
 from .rows import Row, RowStatus, Source
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class Order:
         request: what is the same for every row; its `max_usd` is of one row.
         max_usd: US dollars of the whole batch, or None.
         concurrency: rows under way at a time, and calls at one endpoint.
+        read: what is taken from each result into the row's `parsed`.
+        client: of the cluster that carries the rows out, or None.
     """
 
     source: Source
@@ -47,6 +50,8 @@ class Order:
     request: FusionRequest
     max_usd: float | None = None
     concurrency: int = 16
+    read: Callable[[FusionResult], Any] | None = None
+    client: Any = None
 
 
 @dataclass(slots=True)
@@ -101,16 +106,21 @@ class Work:
     def __init__(self, order: Order, state: State, providers: Providers, store: Store | None) -> None:
         self._order, self._state, self._store = order, state, store
         self._providers = Gated(providers, order.concurrency, self._end)
-        self._here = Here(order.request, self._providers, store)
+        self._here = self._carrier()
         self._keys = keys_now()
         self._per_row = order.request.settings.max_usd
         self._purse = state.purse = Purse(order.max_usd, self._per_row, order.concurrency)
         self._rows: Iterator[tuple[int, Any]] | None = enumerate(order.source.rows)
-        # One thread, so that a generator is not moved between threads; not the loop's, which it may hold up.
-        self._reader = ThreadPoolExecutor(1, "fusion_magic rows")
+        self._reader = Reader(self._read)
         self._reading, self._estimating = asyncio.Lock(), asyncio.Lock()
         self._is_estimated = order.max_usd is None and self._per_row is None
         self._broken: Exception | None = None
+
+    def _carrier(self) -> Here:
+        order = self._order
+        if order.client is None:
+            return Here(order.request, self._providers, self._store, order.read)
+        return There(order.request, self._providers, self._store, order.read, order.client)
 
     async def carry_out(self) -> None:
         """Carry out every row.
@@ -121,14 +131,14 @@ class Work:
         """
         try:
             await self._check()
-            async with asyncio.TaskGroup() as group:
+            async with self._here, asyncio.TaskGroup() as group:
                 for _ in range(self._order.concurrency):
                     group.create_task(self._worker())
         except ExceptionGroup as errors:
             raise _first(errors) from None
         finally:
             self._state.ended = time.monotonic()
-            self._reader.shutdown(wait=False, cancel_futures=True)
+            self._reader.close()
         if self._broken is not None:
             raise self._broken
 
@@ -137,13 +147,18 @@ class Work:
         settings, panel = self._order.request.settings, self._order.request.default_panel
         strategy = strategy_of(settings)
         self._here.plan = await prepare(
-            settings, self._providers, default_panel=panel, strategy=strategy, notify=lambda text: None
+            settings,
+            self._providers,
+            default_panel=panel,
+            alone=self._order.request.given.alone,
+            strategy=strategy,
+            notify=lambda text: None,
         )
 
     async def _worker(self) -> None:
         while not self._state.stopped and (item := await self._next()) is not None:
             number, prompt = item
-            row = prompt if isinstance(prompt, Row) else await self._row(prompt)
+            row = prompt if isinstance(prompt, Row) else await self._row(number, prompt)
             if row.status == "pending":
                 return
             self._state.failed += row.status != "ok"
@@ -155,7 +170,7 @@ class Work:
             if self._rows is None or self._state.stopped:
                 return None
             try:
-                item = await asyncio.get_running_loop().run_in_executor(self._reader, copy_context().run, self._read)
+                item = await self._reader.next()
             except FusionError:
                 raise
             except Exception as exc:  # the iterator is the user's; what is under way is paid for, and comes first
@@ -179,14 +194,14 @@ class Work:
         except SettingsError as exc:
             return number, Row(status="error", error=str(exc))
 
-    async def _row(self, prompt: Prompt) -> Row:
+    async def _row(self, number: int, prompt: Prompt) -> Row:
         async with self._here.alone(prompt.text):
             if found := await self._here.find(prompt.text):
                 self._state.reused += 1
                 return found.row
-            return await self._asked(prompt)
+            return await self._asked(number, prompt)
 
-    async def _asked(self, prompt: Prompt) -> Row:
+    async def _asked(self, number: int, prompt: Prompt) -> Row:
         await self._estimate(prompt)
         if self._state.stopped:
             return Row()
@@ -196,7 +211,7 @@ class Work:
             return Row()
         carried = Carried(Row())
         try:
-            carried = await self._here(prompt.text, prompt.notes, drawn)
+            carried = await self._here(number, prompt, drawn)
         except FusionError as exc:
             carried = self._refused(exc, drawn)
         finally:
@@ -240,7 +255,5 @@ _END = object()
 
 
 def _first(errors: ExceptionGroup[Exception]) -> Exception:
-    found: Exception = errors
-    while isinstance(found, ExceptionGroup):
-        found = found.exceptions[0]
-    return found
+    error = errors.exceptions[0]
+    return _first(cast("ExceptionGroup[Exception]", error)) if isinstance(error, ExceptionGroup) else error

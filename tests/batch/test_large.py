@@ -5,26 +5,33 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import tracemalloc
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
+from batch.asking import InterruptsAt, subject
 from fusion_magic import scripted
-from fusion_magic.batch import Progress, map, show_with
+from fusion_magic.batch import BatchInterrupted, Progress, last, map, map_background, show_with
 from fusion_magic.progress import Terminal, clock
+from fusion_magic.store import open_store
 from pipeline.asking import at, chats, judged
-from servers.openrouter import Reply, Server, analysis_json
+from servers.openrouter import Broken, Fault, Reply, Server, analysis_json
 
 pytestmark = pytest.mark.thorough
 
 ROWS = 2_000
 TRACED = 200
+AT_A_TIME = 16  # calls under way
 LONG = "word " * 2_000  # a response of 10 kB
 SECONDS = 60.0
 
@@ -82,6 +89,98 @@ def test_a_batch_whose_process_was_killed_is_finished_without_asking_again():
         assert sum(row.cost == 0.0 for row in out) >= 4
         # Those that ended in the moment of the kill may not have come to the disk.
         assert len(written) + len(again) <= 20 + 2
+
+
+def faults(number: int) -> Fault | Broken | None:
+    """What goes wrong with a call: 5 % fail, and as many are told to slow down."""
+    return {3: Fault(500), 7: Fault(429, retry_after=0.05), 11: Broken(after=1), 15: Fault(429)}.get(number % 40)
+
+
+def worker_rss() -> int:
+    import psutil
+
+    return psutil.Process().memory_info().rss
+
+
+@pytest.mark.parametrize(("place", "seats"), [("here", "ab"), ("on a cluster", "a")])
+def test_two_thousand_rows_through_faults_interruptions_and_a_kill_are_answered_once(
+    place: str, seats: str, tmp_path: Path
+):
+    """Seats and no judge, as it is about calls. On a cluster a worker dies after the second interruption."""
+    number = iter(range(10**6))
+    user = InterruptsAt(ROWS // 4, ROWS // 2)
+    show_with(lambda: user)
+    with Server() as server, ExitStack() as stack:
+        stack.callback(show_with, None)
+        server.reply("*", lambda request: faults(next(number)) or Reply(f"«{request.model}»", cost=0.01))
+        settings: Any = {
+            "models": at(server, *seats),
+            "judge": at(server, "j")[0],
+            "retries": 5,
+            "alone": True,
+            "concurrency": AT_A_TIME,
+        }
+        client: Any = stack.enter_context(two_workers(tmp_path)) if place != "here" else None
+        frame = pd.DataFrame({"t": [f"row {place} {row}" for row in range(ROWS)]})
+        for rows in (ROWS // 4, ROWS // 2):
+            with pytest.raises(BatchInterrupted):
+                map(frame, "«{t}»", **settings, client=client)
+            assert sum(last_frame().status == "ok") >= rows
+        rss = client and client.run(worker_rss)
+
+        running = map_background(frame, "«{t}»", **settings, client=client, progress=False)
+        if client:
+            while running.progress.done < ROWS * 3 // 4:
+                time.sleep(0.01)
+            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
+        out = running.wait()
+
+        assert list(out.answer) == ["«a»"] * ROWS
+        answered = [request for request in chats(server) if request.finished and request.usage]
+        whole = Counter((request.model, subject(request.body["messages"])) for request in answered)
+        assert len(whole) == len(seats) * ROWS
+        # An answer that was on its way in the moment of an interruption or of the kill has not arrived.
+        assert sum(whole.values()) <= len(seats) * ROWS + 3 * AT_A_TIME
+        if client:
+            grown = [now - rss[worker] for worker, now in client.run(worker_rss).items() if worker in rss]
+            assert max(grown) < 30e6
+    with sqlite3.connect(open_store().path) as db:
+        counts = db.execute("SELECT count(*), max(n) FROM (SELECT count(*) n FROM calls WHERE reusable GROUP BY key)")
+        assert counts.fetchone() == (len(seats) * ROWS, 1)
+
+
+@contextmanager
+def two_workers(folder: Path) -> Iterator[Any]:
+    distributed = pytest.importorskip("distributed")
+    options: Any = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0", "local_directory": folder}
+    with distributed.LocalCluster(**options) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+def last_frame() -> Any:
+    running = last()
+    assert running is not None
+    return running.frame
+
+
+def test_rows_that_never_come_do_not_keep_the_interpreter_from_exiting():
+    code = """
+import threading
+from fusion_magic.batch import map_background
+
+def rows():
+    began.set()
+    yield threading.Event().wait()
+
+began = threading.Event()
+map_background(rows(), "{x}", models="a@http://127.0.0.1:9/v1", judge="a@http://127.0.0.1:9/v1", progress=False)
+began.wait()
+print("leaving")
+"""
+
+    left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=SECONDS, check=True)
+
+    assert left.stdout == "leaving\n"
 
 
 # --- what is shown ------------------------------------------------------------------------------------
