@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import re
@@ -61,6 +62,7 @@ class Endpoint(Chosen):
         return self.free or (self.is_loopback and not self.is_openrouter)
 
 
+@functools.lru_cache(256)
 def _host(address: str) -> str | None:
     """The host of an HTTP address, or None if it is not one."""
     if any(letter <= " " or letter in "?#" for letter in address):
@@ -87,9 +89,14 @@ def builtin_endpoints() -> dict[str, Endpoint]:
     Raises:
         SettingsError: OPENROUTER_BASE_URL is no address.
     """
-    address = os.environ.get("OPENROUTER_BASE_URL", "").strip() or "https://openrouter.ai/api/v1"
+    return {endpoint.name: endpoint for endpoint in _builtin(os.environ.get("OPENROUTER_BASE_URL", "").strip())}
+
+
+@functools.lru_cache(4)
+def _builtin(openrouter_address: str) -> tuple[Endpoint, ...]:
+    address = openrouter_address or "https://openrouter.ai/api/v1"
     openrouter = {"name": "openrouter", "base_url": address, "key_env": "OPENROUTER_API_KEY"}
-    known = (
+    return (
         checked(Endpoint, openrouter, "OPENROUTER_BASE_URL: "),
         Endpoint(name="openai", base_url="https://api.openai.com/v1", key_env="OPENAI_API_KEY"),
         Endpoint(name="ollama", base_url="http://localhost:11434/v1"),
@@ -99,7 +106,6 @@ def builtin_endpoints() -> dict[str, Endpoint]:
         Endpoint(name="local", base_url="embedded", free=True),
         Endpoint(name="scripted", base_url="scripted", free=True),
     )
-    return {endpoint.name: endpoint for endpoint in known}
 
 
 def split_model(model: str) -> tuple[str, str]:

@@ -63,7 +63,21 @@ def user_file() -> UserFile:
     Raises:
         SettingsError: a file is not TOML, or holds what it must not hold.
     """
-    own_path, project_path = config_dir() / "fusion.toml", Path("fusion.toml")
+    own, project = config_dir() / "fusion.toml", Path("fusion.toml").absolute()
+    return _user_file(own, project, (_state_of(own), _state_of(project)))
+
+
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    """What changes when a file is written; None if there is none, or it can't be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
+@functools.lru_cache(8)  # a run asks for it a dozen times
+def _user_file(own_path: Path, project_path: Path, state: object) -> UserFile:
     own = checked(UserFile, _read(own_path), f"{own_path}: ")
     if _same(own_path, project_path):
         return own

@@ -184,6 +184,8 @@ class Asking:
 
     async def find_remembered(self) -> None:
         """Begin with the way of asking that an earlier run was answered in: refusals are not remembered."""
+        if not self.run.memory.recalls("judge"):
+            return
         asked, level = self._question, self._level
         for self._level in range(level, len(LEVELS)):
             shaped = replace(asked, messages=self._messages(), response_format=self._format())

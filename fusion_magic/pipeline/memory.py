@@ -106,7 +106,7 @@ class Memory:
         Raises:
             CallError: only answers of the store are wanted, and it has none.
         """
-        if self._store is None or request.simulated or not self._reuses(stage):
+        if self._store is None or request.simulated or not self.recalls(stage):
             return None
         kept = await asyncio.to_thread(self._store.find, key)
         limit = longest_age(request, self._settings, any_age=self._any_age)
@@ -125,10 +125,11 @@ class Memory:
         except CallError:
             return False
 
-    def _reuses(self, stage: Stage) -> bool:
+    def recalls(self, stage: Stage) -> bool:
+        """Whether calls of a stage may be answered by the store."""
         settings = self._settings
         asks_anew = settings.fresh if stage == "hosted" else settings.fresh in (stage, "all")
-        return settings.reuse != "never" and not asks_anew
+        return self._store is not None and settings.reuse != "never" and not asks_anew
 
     def keep(self, request: ChatRequest, key: str, call: Call, answer: Mapping[str, Any], *, reusable: bool) -> None:
         """Keep a call that was asked, with its answer or what there is of it."""
