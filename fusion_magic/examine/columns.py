@@ -64,9 +64,12 @@ CLAIMS: Columns = {
     "form": ("text", "prose, item, row, heading or code"),
     "origin": (
         "text",
-        "several or one (seat that says it), partly, added (in no response), unclear, or no claim; see the ledger",
+        "several or one (seat), together (no seat has all), partly, added (in no response), unclear, or no claim",
     ),
-    "relation": ("text", "supports or contradicts; missing in the one row of a sentence without any passage"),
+    "relation": (
+        "text",
+        "supports, supports a part, or contradicts; missing in the one row of a sentence without any passage",
+    ),
     "seat": ("text", "the letter of the seat whose response has the passage; missing without one"),
     "model": ("text", "that seat's model"),
     "quote": ("text", "the passage"),

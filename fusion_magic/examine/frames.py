@@ -173,7 +173,7 @@ def _claims(run: FusionResult) -> Iterator[Row]:
             "form": entry.form,
             "origin": entry.origin,
         }
-        passages = [("supports", passage) for passage in entry.supported_by]
+        passages = [("supports" if passage.whole else "supports a part", passage) for passage in entry.supported_by]
         passages += [("contradicts", passage) for passage in entry.contradicted_by]
         for relation, passage in passages:
             place = {"quote_start": passage.start, "quote_end": passage.end, "score": passage.score}

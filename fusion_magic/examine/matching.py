@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import heapq
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
+from .absence import EXACT, proven_by_figures, proven_by_names, proven_by_words
+from .bindings import another, misplaced, names_reversed, negated_otherwise, same_names, turned_round
 from .figures import Figure, same
 from .opposites import Why, opposed
 from .sentences import Span, sentences
-from .words import LIGHT, Lexicon, Reading, read, stem
+from .words import LIGHT, Lexicon, Reading, read
 
 SAID = 0.70  # share of a sentence's weight that a passage must have to support it
-SAID_WITH_FIGURES = 0.60  # the same, where the passage has all its figures, or two of its names
+SAID_WITH_FIGURES = 0.65  # the same, where the passage has all its figures, or two of its names
 DENIED = 0.60  # share of the words alone that a passage must have to contradict it
 SAME_THING = 0.35  # share of a passage's own words that a sentence must have for another figure in it to count
 TOLD_ABOVE = 0.6  # weight of a word that stands only in the heading or the sentences before a passage
@@ -27,7 +30,11 @@ CANDIDATES = 4  # passages of a response that are looked at closely
 READING = 4  # steps for a character, and again for one that is read in a sentence or a part of one
 BESIDE = 4  # characters that may stand between two sentences that are read together
 LEAST_OWN = 0.3  # share of the words that one of two sentences must have for its figures to count
+LITTLE_ELSE = 0.6  # share of a passage's words that a sentence must have for a negation there to count against it
+CLAUSE = 3  # content words that make a clause of a sentence
+REACHES = 0.34  # share of each clause that a passage must have
 NOTHING: frozenset[str] = frozenset()
+_CLAUSE = re.compile(r"[,;:|()—]\s|\s(?:and|und|et|but|aber|mais|while|whereas)\s")
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,7 @@ class Matcher:
         for place, passage in enumerate(self._passages):
             for key in (*passage.reading.stems, *passage.reading.keys):
                 self._posted[key].append(place)
+        self._figures = tuple({figure for passage in self._passages for figure in passage.reading.figures})
         self._count = 1 + len(self._passages)
         self._unknown = UNKNOWN * math.log(1 + self._count)
         self._each = 0.8 * math.log(1 + self._count)  # what a figure weighs
@@ -140,6 +148,21 @@ class Matcher:
         """The figures and names of a sentence that no response has at all."""
         figures = [f.text for f in reading.figures if f.counted and not self._held(f, reading.approximate)]
         return [*figures, *sorted(name for name in reading.names if name not in self._posted)]
+
+    def is_absent(self, sought: Sought) -> bool:
+        """Whether a figure, a name or nearly all words of a sentence prove that no response says it."""
+        if not self._passages:
+            return True
+        reading = sought.reading
+        missing = [figure for figure in sought.counted if not self._held(figure, figure.kind not in EXACT)]
+        self._count_steps(10 * len(missing) * len(self._figures))
+        unknown = [stem for stem in sought.weights if stem not in self._posted]
+        share = sum(sought.weights[stem] for stem in unknown) / max(sought.total, 1e-9)
+        return (
+            proven_by_names(sought.text, reading, unknown)
+            or proven_by_figures(missing, sought.counted, self._figures)
+            or proven_by_words(unknown, share)
+        )
 
     def _held(self, figure: Figure, rounded: bool) -> bool:
         """Whether any response has a figure."""
@@ -246,7 +269,7 @@ class Matcher:
         near = [r for r, share in zip(readings, shares, strict=True) if share >= LEAST_OWN * own]
         missing = [f for f in sought.counted if not self._has(near, min(numbers), f, reading.approximate)]
         score = (said + counted - len(missing) * self._each) / whole
-        if not _same_names(reading, readings, held, above):
+        if not same_names(reading, readings, held, above):
             return score, ""
         text = self._passages[number].span.text
         if self._passages[number].span.form == "heading" or text.rstrip('*_"”) ').endswith("?"):
@@ -256,13 +279,43 @@ class Matcher:
         for each in near:
             why = why or opposed(sought.text, reading, passage, each)
         if missing or why:
+            if why == "opposite" and not reading.softened and readings[0].hedges:
+                return score, "undecided"
             if other is None and self._denies(sought, readings[0], missing, bool(why), own):
                 return score, why or "figure"
             return score, "undecided" if why else ""
-        if not reading.softened and any(each.hedged for each in readings):
+        if self._is_doubtful(sought, numbers, near, own, held | above):
             return score, ""
         anchored = other is None and (counted > 0 or sum(name in held for name in reading.names) > 1)
         return score, "says" if score >= (SAID_WITH_FIGURES if anchored else SAID) else ""
+
+    def _is_doubtful(
+        self, sought: Sought, numbers: Sequence[int], near: list[Reading], own: float, held: Set[str]
+    ) -> bool:
+        """Whether a passage with the words and figures of a sentence may still say something else.
+
+        It is hedged or disputed, its names, figures or the sides of a comparison stand otherwise, it has a negation
+        more or less, or it has nothing of a clause. `numbers` begin with the nearer sentence of the passage.
+        """
+        reading, readings = sought.reading, [self._passages[n].reading for n in numbers]
+        last, own_figures, figures = max(numbers), len(reading.figures), sum(len(each.figures) for each in readings)
+        self._count_steps(own_figures * figures * (own_figures + len(sought.weights)) + len(reading.words) ** 2)
+        disputed = self._passages[last].goes_on and self._passages[last + 1].reading.disputes
+        hedged = disputed or any(not each.hedges <= reading.hedges for each in readings)
+        if (hedged and not reading.softened) or not same_names(reading, readings[:1], readings[0].stems.keys(), held):
+            return True
+        passage = " ".join(self._passages[n].span.text for n in sorted(numbers))
+        if turned_round(sought.text, passage) or misplaced(sought.text, passage):
+            return True
+        alone = len(near) == 1 and own >= LITTLE_ELSE * sum(map(self.weight, near[0].stems))
+        otherwise = any(names_reversed(reading, each) for each in near) or negated_otherwise(reading, near, alone)
+        return otherwise or not self._reaches_all(sought.text, held)
+
+    def _reaches_all(self, text: str, held: Set[str]) -> bool:
+        """Whether a passage has something of each clause of a sentence."""
+        clauses = (self.read(clause).stems.keys() for clause in _CLAUSE.split(text))
+        long = (stems for stems in clauses if len(stems) >= CLAUSE)
+        return all(sum(map(self.weight, stems & held)) >= REACHES * sum(map(self.weight, stems)) for stems in long)
 
     def _has(self, near: list[Reading], first: int, figure: Figure, rounded: bool) -> bool:
         """Whether a passage has a figure; the year or month may stand above it if it names none."""
@@ -287,40 +340,10 @@ class Matcher:
         counted = len(sought.counted)
         if counted > 2 and 2 * len(missing) > counted:  # a row of a table, or a sentence about other figures
             return False
-        other = all(_other(held.figures, figure, sought.reading) for figure in missing)
+        other = all(another(held.figures, figure, sought.reading) for figure in missing)
         return other and sum(stem in held.stems for stem in sought.reading.stems) >= 2
 
 
 def _told(sought: Sought, above: frozenset[str], held: Set[str]) -> float:
     """The weight of its words that stand above a passage and not in it."""
     return sum(weight for stem, weight in sought.weights.items() if stem in above and stem not in held)
-
-
-def _other(held: Sequence[Figure], figure: Figure, reading: Reading) -> bool:
-    """Whether a passage gives another figure in the place of one."""
-    return any(
-        not any(same(own, each, True) or same(each, own, True) for own in reading.figures)
-        and _in_place_of(each, figure)
-        for each in held
-        if each.counted
-    )
-
-
-def _in_place_of(each: Figure, figure: Figure) -> bool:
-    """Whether one figure measures what the other does: the same unit, the same thing counted, or another unit alone."""
-    if not each.kind and not figure.kind:
-        if set(map(stem, each.of)) & set(map(stem, figure.of)):
-            return True
-        return figure.values[0] % 1 > 0 < each.values[0] % 1 if figure.values and each.values else False
-    if "ref" in (each.kind, figure.kind):
-        return False
-    return each.kind == figure.kind or bool(each.kind and figure.kind and set(each.values) & set(figure.values))
-
-
-def _same_names(reading: Reading, readings: Sequence[Reading], held: Set[str], above: frozenset[str]) -> bool:
-    """Whether a passage speaks of the same names: those it lacks stand just above, and it has no others."""
-    if reading.names <= held and reading.maybe_names <= held:
-        return True
-    if any(name not in held and name not in above for name in reading.names):
-        return False
-    return all(name in reading.stems for each in readings for name in each.names | each.maybe_names)

@@ -123,7 +123,7 @@ def _claims(result: FusionResult) -> Figure:
     origins = Counter(entry.origin for entry in claims)
     denied = Counter(entry.origin for entry in claims if entry.contradicted_by)
     known = [origin for origin in ORIGINS if origins[origin]]
-    supported = [{passage.label for passage in entry.supported_by} for entry in claims]
+    supported = [{passage.label for passage in entry.supported_by if passage.whole} for entry in claims]
     seats = result.responses
     height = 1.5 + 0.36 * max(len(known), len(seats))
     with drawn(height, f"Claims: {_counted(len(claims), 'sentence')} by origin, and by seats that say them", 2) as (
@@ -145,9 +145,10 @@ def _claims(result: FusionResult) -> Figure:
 ORIGINS = {
     "several": "several seats",
     "one": "one seat",
+    "together": "put together from seats",
     "partly": "in part",
     "unclear": "unclear",
-    "added": "in no response",
+    "added": "found in no response",
 }
 
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..results import FusionResult, Response
-from .claims import ledger
+from .claims import Sentence, ledger
+
+ABSENT = 0.40  # share of an unclear sentence below which the nearest passage says something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,8 @@ class Missing:
 def missing(text: str, others: Mapping[str, str]) -> Missing:
     """The claims of a text that none of the others has, in the order of the text.
 
-    By the claims ledger (see `fusion_magic.examine.claims`), with its limits: a sentence in other words altogether
-    counts as missing.
+    By the claims ledger (see `fusion_magic.examine.claims`), with its limits, and less strictly: a sentence in other
+    words altogether counts as missing.
 
     Args:
         text: Markdown.
@@ -40,5 +42,12 @@ def missing(text: str, others: Mapping[str, str]) -> Missing:
         id="", created=datetime.fromtimestamp(0, UTC), prompt="", settings={}, answer=text, responses=seats
     )
     claims = [sentence for sentence in ledger(compared).sentences if sentence.origin != "no claim"]
-    added = tuple(sentence.text for sentence in claims if sentence.origin == "added")
-    return Missing(added, sum(sentence.origin == "unclear" for sentence in claims), len(claims))
+    gone = tuple(sentence.text for sentence in claims if _is_gone(sentence))
+    unclear = sum(sentence.origin == "unclear" and not _is_gone(sentence) for sentence in claims)
+    return Missing(gone, unclear, len(claims))
+
+
+def _is_gone(sentence: Sentence) -> bool:
+    """Whether a sentence is missing: between answers, what is told otherwise counts; to nobody it is a reproach."""
+    otherwise = sentence.missing or sentence.contradicted_by or sentence.nearest < ABSENT
+    return sentence.origin == "added" or (sentence.origin == "unclear" and bool(otherwise))

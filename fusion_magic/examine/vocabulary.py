@@ -52,10 +52,23 @@ BREAKS = frozenset(
     but while whereas although though because if when unless und aber sondern während weil mais tandis alors
 """)
 )
-HEDGES = frozenset(
+DISPUTED = frozenset(
     listed("""
-    may might could possibly perhaps probably potentially likely appears appear seems seem suggests suggest könnte
-    könnten möglicherweise vielleicht vermutlich wahrscheinlich peut-être pourrait pourraient probablement
+    challenged questioned disputed contested doubt doubts doubted doubtful cautious inflated unproven unconfirmed
+    controversial disagree disagrees umstritten bezweifelt contesté contestée controversé
+""")
+)
+# A response with one of these does not say a thing outright.
+HEDGES = DISPUTED | frozenset(
+    listed("""
+    may might could possibly perhaps probably potentially likely maybe presumably arguably appears appear seems seem
+    suggests suggest expect expects expected believe believes believed assume assumes assumed estimate estimates
+    estimated estimation projected forecast forecasts predicts predicted reportedly allegedly supposedly apparently
+    rumoured rumored claims claimed plans planned hopes hope hoped wants intends aims uncertain unclear confidence
+    according reported supposed
+    könnte könnten möglicherweise vielleicht vermutlich wahrscheinlich offenbar angeblich laut schätzungen geschätzt
+    erwartet dürfte soll sollen peut-être pourrait pourraient probablement selon estimations estime semble
+    semble-t-il envisage souhaite prévoit
 """)
 )
 # Words that tell little: a sentence may choose others without saying something else.
@@ -64,11 +77,12 @@ LIGHT_WORDS = listed("""
     number level way case part kind type time people person come go work take give put begin happen year value point
     form general important different several certain common typical specific fact example result rate
 """)
-SOFTENED = HEDGES | frozenset(  # an answer with one of these claims no more than a hedged response
-    listed("""
-    can uncertain unclear possible potential expected expect risk some sometimes mixed would kann können peut
-""")
-)
+# An answer with one of these claims no more than a hedged response; "plans" and "claims" are things there as often.
+SOFTENED = (
+    HEDGES
+    - DISPUTED
+    - frozenset(listed("claims claimed plans planned hopes hope hoped wants intends aims confidence sollen soll"))
+) | frozenset(listed("can possible potential sometimes kann können peut"))
 # What a word negates besides its stem: "invalid" is "valid" under a negation.
 NEGATED_WORDS = {
     "invalid": "valid", "illegal": "legal", "unlawful": "lawful", "impossible": "possible", "unlikely": "likely",

@@ -14,6 +14,7 @@ from .figures import Figure, figures, is_approximate, is_measure, is_number
 from .vocabulary import (
     BREAKS,
     CONTRASTS,
+    DISPUTED,
     HEDGES,
     IRREGULAR,
     LIGHT_WORDS,
@@ -82,11 +83,13 @@ class Reading:
     words: tuple[Word, ...]
     figures: tuple[Figure, ...]
     contrasted: tuple[Figure, ...]  # those behind "rather than"
-    hedged: bool
+    hedges: frozenset[str]
     softened: bool
+    disputes: bool
     approximate: bool
     passive: bool
     negates: bool
+    negations: int
     contrasts: bool
 
     @cached_property
@@ -205,11 +208,13 @@ def read(text: str, lexicon: Lexicon) -> Reading:
         words=words,
         figures=tuple(found),
         contrasted=tuple(figure for each in behind for figure in each),
-        hedged=bool(small & HEDGES),
+        hedges=frozenset(small & HEDGES),
         softened=bool(small & SOFTENED),
+        disputes=bool(small & DISPUTED),
         approximate=is_approximate(bare, pieces),
         passive=bool(small & _AGENTS),
         negates=negates or bool(contrasts) or any(word.negated for word in words),
+        negations=sum(piece in NEGATORS for piece in re.findall(r"\w+", bare.lower())) + len(_SHORT_NOT.findall(bare)),
         contrasts=bool(contrasts),
     )
 

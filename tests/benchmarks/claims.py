@@ -1,6 +1,6 @@
 """What the claims ledger costs and tells, beside a naive one: `python tests/benchmarks/claims.py [recorded-panels]`.
 
-On the labelled set of tests/examine/claims.jsonl, and in the same run, the naive baseline calls a sentence supported by
+On the labelled sets of tests/examine, and in the same run, the naive baseline calls a sentence supported by
 a seat if a sentence of its response has 60 % of its words, and added if none has 30 %. Then the time for an answer of
 25 kB and five responses of 25 kB; with a path to recorded panels, of those, one by one and three joined, else of the
 labelled texts repeated.
@@ -20,7 +20,7 @@ from typing import Any
 from fusion_magic.examine.claims import ledger
 from fusion_magic.results import FusionResult, Response
 
-LABELLED = Path(__file__).parents[1] / "examine" / "claims.jsonl"
+LABELLED = [Path(__file__).parents[1] / "examine" / name for name in ("claims.jsonl", "claims_fresh.jsonl")]
 SIZE = 25_000  # characters of the answer and of each response
 
 
@@ -32,7 +32,7 @@ def result(answer: str, responses: dict[str, str]) -> FusionResult:
 def ours(case: dict[str, Any]) -> list[tuple[set[str], bool]]:
     answer = "\n\n".join(sentence["text"] for sentence in case["sentences"])
     found = ledger(result(answer, case["responses"])).sentences
-    return [({passage.label for passage in s.supported_by}, s.origin == "added") for s in found]
+    return [({passage.label for passage in s.supported_by if passage.whole}, s.origin == "added") for s in found]
 
 
 def naive(case: dict[str, Any]) -> list[tuple[set[str], bool]]:
@@ -76,8 +76,8 @@ def texts(cases: list[dict[str, Any]], recorded: str | None) -> list[list[str]]:
 
 
 def main(recorded: str | None = None) -> None:
-    cases = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()]
-    for part in ("dev", "heldout"):
+    cases = [json.loads(line) for path in LABELLED for line in path.read_text(encoding="utf-8").splitlines()]
+    for part in ("dev", "heldout", "fresh dev", "fresh heldout"):
         chosen = [case for case in cases if case["part"] == part]
         print(part)
         score(chosen, "ledger", [ours(case) for case in chosen])

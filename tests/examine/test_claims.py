@@ -1,4 +1,9 @@
-"""The claims ledger on a labelled set of our own: precision and recall are printed (`pytest -s`), precision is held."""
+"""The claims ledger on two labelled sets: precision and recall are printed (`pytest -s`), and held at what was reached.
+
+The rules were made on "dev" and "fresh dev" alone. On "fresh heldout", of texts and labels by another hand, they miss
+the 0.9 that they reach on the other parts: measured were 0.78 for supported (18 of 23) and 0.65 for added (17 of 26).
+That is what they are worth on texts they have not seen; the floor there is no aim.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,11 @@ from fusion_magic.examine.claims import Ledger, ledger, quick_ledger
 from fusion_magic.examine.sentences import sentences
 from fusion_magic.results import Analysis, Contradiction, FusionResult, Response, Stance, UniqueInsight
 
-LABELLED = Path(__file__).with_name("claims.jsonl")
-PARTS = ("dev", "heldout")
-PRECISION = 0.9
-RECALL = 0.6
+LABELLED = tuple(map(Path(__file__).with_name, ("claims.jsonl", "claims_fresh.jsonl")))
+PARTS = ("dev", "heldout", "fresh dev", "fresh heldout")
+# At least, as (supported, added).
+PRECISION = {"dev": (0.9, 0.9), "heldout": (0.9, 0.9), "fresh dev": (0.9, 0.9), "fresh heldout": (0.7, 0.6)}
+RECALL = {"dev": (0.6, 0.6), "heldout": (0.6, 0.6), "fresh dev": (0.2, 0.5), "fresh heldout": (0.2, 0.4)}
 
 
 def traced(answer: str, analysis: Analysis | None = None, **responses: str) -> tuple[FusionResult, Ledger]:
@@ -36,11 +42,13 @@ def traced(answer: str, analysis: Analysis | None = None, **responses: str) -> t
 
 def labelled(part: str) -> Iterator[tuple[Any, Any]]:
     """Each traced sentence of a part of the set with its label."""
-    for line in LABELLED.read_text(encoding="utf-8").splitlines():
-        case = json.loads(line)
-        if case["part"] == part:
-            _, found = traced("\n\n".join(each["text"] for each in case["sentences"]), **case["responses"])
-            yield from zip(found.sentences, case["sentences"], strict=True)
+    for case in filter(lambda case: case["part"] == part, cases()):
+        _, found = traced("\n\n".join(each["text"] for each in case["sentences"]), **case["responses"])
+        yield from zip(found.sentences, case["sentences"], strict=True)
+
+
+def cases() -> list[Any]:
+    return [json.loads(line) for path in LABELLED for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def share(right: int, of: int) -> float:
@@ -51,7 +59,7 @@ def share(right: int, of: int) -> float:
 def test_support_and_additions_are_told_with_precision(part: str) -> None:
     pairs = list(labelled(part))
 
-    said = [({p.label for p in s.supported_by}, set(label["supported_by"])) for s, label in pairs]
+    said = [({p.label for p in s.supported_by if p.whole}, set(label["supported_by"])) for s, label in pairs]
     added = [(s.origin == "added", label["added"]) for s, label in pairs]
     denied = [({p.label for p in s.contradicted_by}, set(label["contradicted_by"])) for s, label in pairs]
 
@@ -63,16 +71,16 @@ def test_support_and_additions_are_told_with_precision(part: str) -> None:
     for name in precision:
         print(f"{part}, {len(pairs)} sentences, {name}: precision {precision[name]:.3f}, recall {recall[name]:.3f}")
     print(f"{part}, contradicted: precision {share(d_right, d_told):.3f}, recall {share(d_right, d_true):.3f}")
-    assert min(precision.values()) >= PRECISION
-    assert min(recall.values()) >= RECALL
+    assert all(reached >= least for reached, least in zip(precision.values(), PRECISION[part], strict=True))
+    assert all(reached >= least for reached, least in zip(recall.values(), RECALL[part], strict=True))
 
 
 def test_the_labelled_set_is_large_and_a_third_of_it_is_held_out() -> None:
-    cases = [json.loads(line) for line in LABELLED.read_text(encoding="utf-8").splitlines()]
+    sizes = {part: sum(len(case["sentences"]) for case in cases() if case["part"] == part) for part in PARTS}
 
-    sizes = {part: sum(len(case["sentences"]) for case in cases if case["part"] == part) for part in PARTS}
-    assert sum(sizes.values()) >= 220
-    assert sizes["heldout"] >= 0.29 * sum(sizes.values())
+    assert sizes["dev"] + sizes["heldout"] >= 220
+    assert sizes["fresh dev"] + sizes["fresh heldout"] >= 200
+    assert sizes["heldout"] + sizes["fresh heldout"] >= 0.29 * sum(sizes.values())
 
 
 def test_places_are_those_of_the_answer_and_of_the_responses() -> None:
@@ -103,7 +111,42 @@ def test_figures_are_attributed_to_the_seats_that_state_them() -> None:
 
     (sentence,) = found.sentences
     assert {stated.text: stated.seats for stated in sentence.figures} == {"$53": ("A",), "5,000": ("B",)}
-    assert (sentence.origin, sentence.seats) == ("several", ("A", "B"))
+    assert (sentence.origin, sentence.seats) == ("together", ("A", "B"))
+    assert not any(passage.whole for passage in sentence.supported_by)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("Zuazo distinguishes five. Bonaparte counted eight.", "Zuazo distinguishes eight and Bonaparte counted five."),
+        ("Five-year deals are cheaper than two-year ones.", "Two-year deals are cheaper than five-year ones."),
+        ("Sales fell from March 2022 to March 2023.", "Sales fell from March 2023 to March 2022."),
+        ("The reef may bleach again this year.", "The reef will bleach again this year."),
+        ("The tablet reads good luck. That has been challenged.", "The tablet reads good luck."),
+        ("In May Port Edda won. Halvern lost just once, to Marrow.", "Port Edda lost just once, to Marrow."),
+        ("The canal was dug in 1859.", "The canal was dug in 1859, and Brazilian insurers quickly copied the scheme."),
+    ],
+)
+def test_what_is_exchanged_hedged_disputed_or_half_said_is_not_supported(said: str, answer: str) -> None:
+    _, found = traced(answer, A=said)
+
+    assert not any(passage.whole for passage in found.sentences[0].supported_by)
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        ("The fee is 0.35 % of the loan.", "Brokers take £3.50 for every £1,000."),
+        ("The gap is 78 mm wide.", "Between the plates lie 7.8 cm."),
+        ("The ride takes 12 h 10.", "One travels for 730 minutes."),
+        ("The ship weighed 11,600 tonnes.", "Her displacement was nearly 12,000 tonnes."),
+        ("The cost exceeded twice the estimate.", "The final bill was more than double what was budgeted."),
+    ],
+)
+def test_what_may_be_said_in_other_words_units_or_roundings_is_not_called_added(said: str, answer: str) -> None:
+    _, found = traced(answer, A=said)
+
+    assert [sentence.origin for sentence in found.sentences] == ["unclear"]
 
 
 def test_a_sentence_of_which_half_is_said_is_partly_supported() -> None:

@@ -47,7 +47,18 @@ def rows(shown: FusionResult) -> list[tuple[str, str]]:
 def test_a_mark_stands_behind_what_one_seat_says_what_no_seat_says_and_what_a_seat_denies() -> None:
     told = answer_of(ran())
 
-    assert told == f"{BRIDGE} {LENGTH} A {DIVERS} in no response {WIDTH} in no response not B?"
+    assert told == f"{BRIDGE} {LENGTH} A {DIVERS} found in no response {WIDTH} found in no response not B?"
+
+
+def test_a_sentence_of_which_two_seats_say_a_part_each_is_marked_with_both_and_shows_the_parts() -> None:
+    both = f"{LENGTH[:-1]}, and {OTHER_WIDTH[0].lower()}{OTHER_WIDTH[1:]}"
+    seats = (response("A", content=LENGTH), response("B", content=OTHER_WIDTH))
+
+    shown = ran(both, responses=seats)
+
+    assert answer_of(shown) == f"{both} A + B"
+    assert rows(shown) == [(f"A + B {both}", f"A (a part): {LENGTH}B (a part): {OTHER_WIDTH}")]
+    assert "1 put together from seats" in text(shown)
 
 
 def test_marks_are_raised_so_that_they_stay_quiet_where_no_style_is_kept() -> None:
@@ -62,14 +73,14 @@ def test_marks_are_raised_so_that_they_stay_quiet_where_no_style_is_kept() -> No
     [
         (f"**{LENGTH}** It is.", f"{LENGTH} A It is."),
         (f"“{LENGTH}” It is.", f"“{LENGTH}” A It is."),
-        (f"- {LENGTH}\n- {DIVERS}", f"{LENGTH} A {DIVERS} in no response"),
+        (f"- {LENGTH}\n- {DIVERS}", f"{LENGTH} A {DIVERS} found in no response"),
         (f"> {LENGTH}\n>\n> {BRIDGE}", f"{LENGTH} A {BRIDGE}"),
         ("Its arch spans 503 *metres of\nthe harbour.*", f"{LENGTH} A"),
         ("Its arch spans 503 metres of [the harbour](https://b.example/x).", f"{LENGTH} A"),
         ("Its arch spans 503 metres of `the harbour`.", f"{LENGTH} A"),
         ("| Arch |\n|---|\n| Its arch spans 503 metres of the harbour |", f"Arch {LENGTH[:-1]} A"),
         (f"{LENGTH}\n\n{LENGTH}", f"{LENGTH} A {LENGTH} A"),
-        (f"\u2028{LENGTH}\r\n\r\n{DIVERS}", f"{LENGTH} A {DIVERS} in no response"),
+        (f"\u2028{LENGTH}\r\n\r\n{DIVERS}", f"{LENGTH} A {DIVERS} found in no response"),
     ],
 )
 def test_a_mark_stands_behind_the_end_of_its_sentence_whatever_it_is_written_in(answer: str, told: str) -> None:
@@ -99,7 +110,7 @@ def test_each_row_of_the_list_opens_to_the_passages_of_its_seats() -> None:
 
     assert found[f"A, B {BRIDGE}"] == f"A: {BRIDGE}B: {BRIDGE}"
     assert found[f"A {LENGTH}"] == f"A: {LENGTH}"
-    assert found[f"in no response · not B? {WIDTH}"] == f"B (another figure): {OTHER_WIDTH}"
+    assert found[f"found in no response · not B? {WIDTH}"] == f"B (another figure): {OTHER_WIDTH}"
 
 
 def test_the_list_is_folded_and_reads_flat() -> None:
@@ -120,7 +131,7 @@ def test_each_form_counts_and_lists_what_is_in_no_response_what_is_denied_and_wh
 
     told = {"html": page(shown).text, "markdown": rendered(shown).text, "text": text(shown)}[form]
 
-    counted = "1 by several seats, 1 by one, 2 in no response, 1 perhaps contradicted"
+    counted = "1 by several seats, 1 by one, 2 found in no response, 1 perhaps contradicted"
     assert f"Where each sentence comes from: {counted}" in told
     assert re.search(rf"In no response\W*{re.escape(DIVERS)}", told)
     assert re.search(rf"Not in the answer\W*A\W+{re.escape(LIGHTS)}", told)

@@ -1,7 +1,8 @@
 """Quiet marks behind the sentences of an answer, and the passages on which each rests, folded below it.
 
-A raised letter is the only seat that says a sentence; a badge stands behind what is in no response, and behind what a
-seat may contradict. They are plain text: they read without style, and where <details> is not honoured.
+A raised letter is the only seat that says a sentence, "A + B" the seats that say a part of it each; a badge stands
+behind what is in no response, and behind what a seat may contradict. They are plain text: they read without style, and
+where <details> is not honoured.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ QUOTES = 2  # passages of a sentence that are shown, of those that support it an
 # than 2.2 times its texts in a notebook's file (tests/jupyter/test_static_size.py).
 ROOM, LEAST_ROOM, LESS = 12_000, 5_000, 0.035
 ROW = 180  # characters of it that a sentence takes without them
-_INTEREST = ("denied", "one", "partly", "several", "unclear", "added")
+_INTEREST = ("denied", "one", "together", "partly", "several", "unclear", "added")
 TAIL = 30  # letters and digits at the end of a sentence by which it is found in the answer
 # Marks stand in for our HTML while the answer is sanitized; the parser lets no such character through.
 _MARK = re.compile("\x04(\\d+)\x05")
@@ -131,8 +132,10 @@ def mark(sentence: Sentence) -> str:
     cited = set(re.findall(r"\b[A-H]\b", " ".join(_CITATION.findall(sentence.text))))
     alone = sentence.seats if sentence.origin == "one" and cited != set(sentence.seats) else ()
     told = [f" <sup>{escape(label)}</sup>" for label in alone]
+    if sentence.origin == "together" and not cited >= set(sentence.seats):
+        told.append(f" <sup>{escape(' + '.join(sentence.seats))}</sup>")
     if sentence.origin == "added":
-        told.append(' <sup class="fm-added">in no response</sup>')
+        told.append(' <sup class="fm-added">found in no response</sup>')
     if labels := denied_by(sentence):
         told.append(f' <sup class="fm-denied">not {escape(labels)}?</sup>')
     return "".join(told)
@@ -188,4 +191,5 @@ def _chosen(sentence: Sentence) -> list[Passage]:
 def _quote(passage: Passage, texts: dict[str, str], most: int) -> str:
     said = quoted(texts[passage.label][passage.start : passage.end], most)
     against = {"figure": " (another figure)", "opposite": " (the opposite?)", "exchanged": " (exchanged?)", "": ""}
-    return f"<p>{escape(passage.label)}{against[passage.why]}: {escape(said)}</p>"
+    part = "" if passage.whole else " (a part)"
+    return f"<p>{escape(passage.label)}{part}{against[passage.why]}: {escape(said)}</p>"

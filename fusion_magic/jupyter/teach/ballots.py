@@ -83,7 +83,7 @@ def supported(result: FusionResult) -> Support:
     from ...examine.claims import ledger
 
     claims = [sentence for sentence in ledger(result).sentences if sentence.origin != "no claim"]
-    seats = Counter(label for sentence in claims for label in {passage.label for passage in sentence.supported_by})
+    seats = Counter(label for each in claims for label in {said.label for said in each.supported_by if said.whole})
     return Support(len(claims), seats)
 
 
