@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from browser.driver import Lab, Notebook, Theme, write_notebook  # noqa: E402 - the driver is the tests' own
+from fusion_magic.folders import cache_dir  # noqa: E402
 from servers.openrouter import Server  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -28,8 +29,12 @@ CELLS = (
 
 def take(theme: Theme) -> None:
     """Run the cells and take a picture of the run, of its end and of the picker."""
-    with tempfile.TemporaryDirectory() as folder, Server() as server:
-        os.environ["OPENROUTER_BASE_URL"] = server.base_url
+    weights = cache_dir() / "models"
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as home, Server() as server:
+        (Path(home) / "cache").mkdir()
+        (Path(home) / "cache" / "models").symlink_to(weights)
+        (Path(home) / "store.sqlite3").touch()  # of its own, so nothing is reused; not new, so its place is not told
+        os.environ |= {"OPENROUTER_BASE_URL": server.base_url, "FUSION_HOME": home}
         write_notebook(Path(folder, "cell.ipynb"), CELLS)
         with Lab(Path(folder), theme=theme, size=SIZE) as lab:
             notebook = lab.open("cell.ipynb")
@@ -63,3 +68,4 @@ def _picture(notebook: Notebook, cell: int, name: str) -> None:
 if __name__ == "__main__":
     for theme in ("light", "dark"):
         take(theme)
+        del os.environ["FUSION_HOME"]

@@ -93,6 +93,15 @@ def test_a_mark_stands_behind_the_citation_of_its_sentence() -> None:
     assert re.search(r"</details>\. <sup>A</sup> It is\.", shown)
 
 
+def test_a_mark_stands_behind_the_unit_of_a_figure() -> None:
+    gain = "The tolls of the bridge rose by 24 %"
+    seats = (response("A", content=f"{gain}."), response("B", content=BRIDGE))
+
+    shown = html(ran(f"{gain} [A, B]. {BRIDGE}", responses=seats))
+
+    assert re.search(r"24 %.*</details>\. <sup>A</sup> The bridge", shown)
+
+
 def test_a_seat_that_its_sentence_cites_is_not_named_again() -> None:
     shown = html(ran("Its arch spans 503 metres of the harbour [A]. It is."))
 

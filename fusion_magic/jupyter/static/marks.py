@@ -32,7 +32,7 @@ TAIL = 30  # letters and digits at the end of a sentence by which it is found in
 _MARK = re.compile("\x04(\\d+)\x05")
 _STAND_IN = re.compile("[\x02\x04]\\d+[\x03\x05]")
 _CITATION = re.compile(r"\[[A-H][^\]\n]{0,30}\]|\[(?:Responses?|Seats?) [^\]\n]{1,30}\]")
-_CLOSERS = re.compile(r"[^\w\s]*")
+_CLOSERS = re.compile(r"(?:\s?[%‰€$£¥°])?[^\w\s]*")
 
 
 class Marks:
