@@ -63,6 +63,11 @@ most say; where they disagree; what only some say; what one alone brings; what t
 Below it write the best answer. Headcount is not truth: what evidence supports stays in, however few say it, named \
 like [B]. Where they contradict, say which holds and why, if any. Leave out, or mark as yours, what none \
 supports. Use the question's language and form."""
+CHECK = """Between the tags called sentences stand the numbered sentences of an answer that was written from these \
+responses. Say for each which responses state all of it, in whatever words (figures, names, negations and hedges must be \
+the same), which state only a part of it, and which state otherwise. Go by the responses alone, not by what you know. \
+Reply with one JSON object and nothing else, an entry for each number, empty lists left out: \
+{"1": {"all": ["A", "C"], "otherwise": ["B"]}, "2": {"part": ["B"]}, "3": {}}"""
 GOES_ON = (
     "The question goes on from a conversation. Its earlier turns stand between tags above; the authors of the responses "
     "read them too."
@@ -240,6 +245,12 @@ def one_pass_messages(
     asked = f"The asker's standing instructions for the answer: {system}" if system else ""
     instruction = "\n".join(part for part in (BOTH, weigh, RULED if rulings else "", asked) if part)
     return read_messages(prompt, responses, instruction, 0, turns, rulings=rulings)
+
+
+def claims_messages(prompt: str, responses: Mapping[str, str], sentences: str) -> tuple[str, str]:
+    """(system text, message) for a model that says which responses state each of the numbered sentences."""
+    system, asked = read_messages(prompt, responses, CHECK, 0, (), sentences=sentences)
+    return system["content"], asked["content"]
 
 
 def compact(analysis: Analysis) -> str:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from .examine.audits import LeaveOneOut
     from .examine.baseline import Baseline
+    from .examine.claims_audit import ClaimsAudit
     from .examine.diff import Diff
     from .examine.extra_runs import Confirm
     from .examine.frames import Frames
@@ -133,6 +134,15 @@ class Workable:
         from .examine.audits import audit_judge
 
         return audit_judge(self._result, k, judge, confirm=confirm)
+
+    def audit_claims(self, judge: str | Panelist | None = None, *, confirm: Confirm = False) -> ClaimsAudit:
+        """Let a model say which responses state each sentence of the answer, beside what comparing words says.
+
+        Only that model is asked; the price is printed first.
+        """
+        from .examine.claims_audit import audit_claims
+
+        return audit_claims(self._result, judge, confirm=confirm)
 
     def leave_one_out(self, *, confirm: Confirm = False) -> LeaveOneOut:
         """What each seat changed: judge and synthesizer without it, once for each seat that answered."""
