@@ -47,10 +47,11 @@ class Gate:
         self._opening: asyncio.TimerHandle | None = None
         self._lowered = 0.0
         self._refusals = 0  # one after the other
+        self._shut = ""  # why nobody is let in any more
 
     @asynccontextmanager
     async def turn(self) -> AsyncGenerator[Turn]:
-        """The block of one attempt."""
+        """The block of one attempt. Raises CallError where the endpoint is closed for too long to wait."""
         asked = self._loop.time()
         await self._enter()
         begun = self._loop.time()
@@ -69,6 +70,8 @@ class Gate:
             self._close(min(wait, FORESIGHT))
 
     async def _enter(self) -> None:
+        if self._shut:
+            raise CallError(self._shut)
         if not self._waiting and self._has_room():
             self._under_way += 1
             return
@@ -114,10 +117,17 @@ class Gate:
             self._lowered = self._loop.time()
             self._refusals += 1
         if error.retry_after is not None and error.retry_after > TOO_LONG:
-            self._end(f"{error} It is closed for {error.retry_after / 60:,.0f} minutes.")
+            self._shut_down(f"{error} It is closed for {error.retry_after / 60:,.0f} minutes.")
         most = min(PAUSE_MOST, PAUSE * 2 ** (self._refusals - 1))
         wait = random.uniform(most / 2, most) if error.retry_after is None else error.retry_after
         self._close(min(wait, TOO_LONG))
+
+    def _shut_down(self, reason: str) -> None:
+        self._shut = reason
+        self._end(reason)
+        while self._waiting:
+            if not (place := self._waiting.popleft()).done():
+                place.set_exception(CallError(reason))
 
     def _close(self, seconds: float) -> None:
         self._closed_until = max(self._closed_until, self._loop.time() + seconds)

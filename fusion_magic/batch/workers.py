@@ -49,6 +49,8 @@ class Worker:
                 left = self._inside[ticket] = asyncio.get_running_loop().create_future()
                 self.sender.put(Note("reply", ticket=ticket))
                 turn.error = await left
+        except CallError as exc:
+            self.sender.put(Note("reply", exc, ticket=ticket))
         finally:
             self._waiting.pop(ticket, None)
 

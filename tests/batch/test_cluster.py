@@ -184,6 +184,16 @@ def test_a_refusal_that_one_worker_meets_holds_back_the_other(server: Server, se
 
 
 @pytest.mark.thorough
+def test_no_worker_waits_for_an_endpoint_that_is_closed_for_hours(server: Server, seats: Any, client: Any):
+    server.reply("*", Fault(429, retry_after=36_000))
+
+    out = map(words(12), "«{t}»", **seats, client=client, concurrency=4)
+
+    assert {row.status for row in out} == {"error"}
+    assert len(chats(server)) <= 8
+
+
+@pytest.mark.thorough
 def test_the_workers_together_keep_the_limit_and_more_money_finishes_it(server: Server, priced: Any, client: Any):
     out = map(words(20), "«{t}»", **priced, max_usd=0.2, concurrency=6, client=client)
 

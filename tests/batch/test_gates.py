@@ -57,6 +57,30 @@ def test_no_more_than_allowed_are_under_way_and_the_first_to_come_goes_first():
     assert order == list(range(20))
 
 
+def test_an_endpoint_that_is_closed_for_hours_lets_nobody_wait_for_it():
+    told: list[str] = []
+
+    async def main() -> list[Any]:
+        gate, gone = Gate(1, told.append), asyncio.Event()
+        first = asyncio.create_task(turn(gate, refused(after=36_000), gone))
+        await asyncio.sleep(0)
+        waiting = [asyncio.create_task(turn(gate)) for _ in range(3)]
+        await asyncio.sleep(0)
+        gone.set()
+        await first
+        return [*await asyncio.gather(*waiting, return_exceptions=True), *await _late(gate)]
+
+    ended = in_loop(main)
+
+    assert [str(each) for each in ended] == ["429. It is closed for 600 minutes."] * 4
+    assert all(isinstance(each, CallError) for each in ended)
+    assert told == ["429. It is closed for 600 minutes."]
+
+
+async def _late(gate: Gate) -> list[Any]:
+    return await asyncio.gather(turn(gate), return_exceptions=True)
+
+
 def test_a_refusal_halves_the_limit_once_for_calls_that_were_under_way_together():
     async def main() -> list[float]:
         gate, gone = Gate(16, print), asyncio.Event()
