@@ -26,6 +26,7 @@ from fusion_magic.providers.catalogue import (
     listing,
     successors,
 )
+from fusion_magic.providers.chat_completions import ChatCompletions
 from servers.openrouter import Server, default_models
 
 ENDPOINT = Endpoint(name="openrouter", base_url="http://nowhere.invalid/v1")
@@ -202,10 +203,17 @@ def test_while_a_script_answers_there_is_no_catalogue(shelf):
 
 
 def test_the_real_client_s_catalogue_survives_the_cache():
+    async def asked_of(endpoint: Endpoint) -> tuple[ModelInfo, ...] | None:
+        client = ChatCompletions()
+        try:
+            return await catalogue(endpoint, Providers(client))
+        finally:
+            await client.aclose()
+
     with Server() as server:
         endpoint = Endpoint(name="openrouter", base_url=server.base_url)
-        fresh = asyncio.run(catalogue(endpoint, Providers()))
-        kept = asyncio.run(catalogue(endpoint, Providers()))
+        fresh = asyncio.run(asked_of(endpoint))
+        kept = asyncio.run(asked_of(endpoint))
 
     assert fresh == kept
     assert fresh is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import struct
 from dataclasses import dataclass
@@ -139,8 +138,10 @@ async def listen(handle) -> asyncio.Server:
 
     async def connected(reader: _WatchedReader, writer: asyncio.StreamWriter) -> None:
         # asyncio's own callback complains about a connection task that ends cancelled, as at the server's stop.
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             await handle(Connection(reader, writer))
+        except asyncio.CancelledError:
+            writer.transport.abort()  # or its socket would be left to the garbage collector
 
     def protocol() -> asyncio.StreamReaderProtocol:
         return asyncio.StreamReaderProtocol(_WatchedReader(loop), connected, loop=loop)  # pyright: ignore[reportArgumentType]
