@@ -63,8 +63,16 @@ def user_file() -> UserFile:
     Raises:
         SettingsError: a file is not TOML, or holds what it must not hold.
     """
-    own, project = config_dir() / "fusion.toml", Path("fusion.toml").absolute()
+    own, project = config_dir() / "fusion.toml", _working_folder() / "fusion.toml"
     return _user_file(own, project, (_state_of(own), _state_of(project)))
+
+
+def _working_folder() -> Path:
+    """The working folder; nowhere if it was deleted meanwhile."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path(os.devnull)
 
 
 def _state_of(path: Path) -> tuple[int, ...] | None:
@@ -101,7 +109,7 @@ def _same(one: Path, other: Path) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise SettingsError(f"{path} can't be read: {exc}.") from exc

@@ -318,3 +318,12 @@ def test_another_gguf_in_the_tiny_model_s_place_is_not_held_to_its_limit_of_toke
     seats = panel_named("local").models
 
     assert {(seat.model, seat.max_tokens) for seat in seats} == {("big-7b@local", None)}
+
+
+def test_a_working_folder_that_was_deleted_has_no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert user_file().panels == {}

@@ -21,6 +21,7 @@ from .reply import validated
 AS_PROSE = 2_000  # characters without a brace after which a reply is taken for the answer alone
 _BRACE = re.compile(r'[{}"\\]')
 _FENCE = re.compile(r"```\w*\s*$")
+_BELOW = re.compile(r"\}[ \t]*(?:\n```[ \t]*)?\n[ \t]*\n(?=[^{}\s\"])")
 
 
 class TwoParts:
@@ -62,7 +63,9 @@ class TwoParts:
         self._is_after = True
         if self._start >= 0 and _looks_like_analysis(self._held[self._start :]):
             self.problem = "its JSON never ended"
-            return ""
+            # A quote too many hides where it ends; what stands below it is paid for all the same.
+            below = _BELOW.search(self._held, self._start)
+            return self._answer(self._held[below.end() :]) if below else ""
         return self._answer(self._held)
 
     def _end_of_object(self) -> int | None:
@@ -96,13 +99,21 @@ class TwoParts:
         try:
             self.analysis = validated(json.loads(written), self._models)
         except (ValueError, KeyError, RecursionError) as exc:
-            if not _looks_like_analysis(written):  # a brace of the answer's own
-                return self._answer(self._held)
+            if not _looks_like_analysis(written):  # a brace of the answer's own, or of what leads to the report
+                return self._go_on(end)
             self.problem = f"its JSON can't be read ({' '.join(str(exc).split())[:200].rstrip('.')})"
         else:
             self._on_analysis(self.analysis)
         self._in_fence = bool(_FENCE.search(before))
         return self._answer(rest)
+
+    def _go_on(self, end: int) -> str:
+        """Look for the report behind an object that is none, as long as it may yet come."""
+        self._is_after, self._start, self._seen = False, -1, end
+        following = self._end_of_object()
+        if following is not None:
+            return self._after_object(self._held[self._start : following], following)
+        return self.end() if self._start < 0 and len(self._held) > AS_PROSE else ""
 
     def _answer(self, text: str) -> str:
         if not self._has_begun:
@@ -140,16 +151,20 @@ async def compare_and_write(
         return hear
 
     async def attempt(chair: Chair) -> tuple[Analysis | None, bool]:
-        await ask(run, chair, _question(run, chair, matter, texts, listener))
+        outcome = await ask(run, chair, _question(run, chair, matter, texts, listener))
         parts, written = heard[-1]
         answer = "".join((*written, parts.end())).strip()
+        # An attempt that broke off below its report has compared, and that is shown.
+        analysis = next((each.analysis for each, _ in reversed(heard) if each.analysis), None)
         if parts.analysis is None:
+            run.memory.disown([outcome.key])  # the next run asks for it anew
+        if analysis is None:
             run.emit(Warned(f"There is no analysis: {chair.model} was to compare first, but {parts.problem}."))
         if answer:
             run.emit(AnswerReady(answer))
         else:
-            run.emit(Warned(f"{chair.model} only compared; it was asked again for the answer."))
-        return parts.analysis, bool(answer)
+            run.emit(Warned(f"{chair.model} wrote no answer; it was asked again for that alone."))
+        return analysis, bool(answer)
 
     found = await ask_or_fallback(run, "synthesis", plan.synthesizer, attempt)
     await checkpoint()

@@ -93,6 +93,16 @@ def test_a_mark_stands_behind_the_citation_of_its_sentence() -> None:
     assert re.search(r"</details>\. <sup>A</sup> It is\.", shown)
 
 
+def test_sentences_that_end_alike_keep_their_own_marks() -> None:
+    alike = "in the first half of the twentieth century."
+    both, nobody = f"German exports of machine tools grew {alike}", f"Silk weaving around Como collapsed {alike}"
+    seats = (response("A", content=both), response("B", content=both))
+
+    told = " ".join(answer_of(ran(f"{both} {nobody}", responses=seats)).split())
+
+    assert told.startswith(f"{both} Silk")
+
+
 def test_a_mark_stands_behind_the_unit_of_a_figure() -> None:
     gain = "The tolls of the bridge rose by 24 %"
     seats = (response("A", content=f"{gain}."), response("B", content=BRIDGE))

@@ -91,6 +91,19 @@ def test_a_report_that_can_not_be_read_is_not_part_of_the_answer():
     assert "can't be read" in problem
 
 
+def test_an_answer_below_a_report_with_a_quote_too_many_is_kept():
+    broken = '{"consensus": ["a 5" pipe"], "blind_spots": []}'
+
+    assert heard(f"{broken}\n\nThe paid answer.\n\nIt goes on.")[0] == "The paid answer.\n\nIt goes on."
+    assert heard(f"```json\n{broken}\n```\n\nThe paid answer.")[0] == "The paid answer."
+
+
+def test_braces_before_the_report_do_not_hide_it():
+    answer, analysis, _ = heard(f"Report {{as asked}}:\n{TEXT}\nThe answer.")
+
+    assert (answer, analysis is not None) == ("The answer.", True)
+
+
 def test_a_report_that_never_ends_is_nobodys_answer():
     assert heard(TEXT[:60]) == ("", None, "its JSON never ended")
 
@@ -146,7 +159,7 @@ def test_who_only_compared_is_asked_again_for_the_answer():
     assert len(script.requests) == 4
     assert result.answer == "The answer."
     assert "Only }B{." in str(script.requests[-1].messages)
-    assert any("only compared" in warning for warning in result.warnings)
+    assert any("wrote no answer" in warning for warning in result.warnings)
 
 
 def test_an_answer_without_a_report_stands_and_says_so():
@@ -155,6 +168,26 @@ def test_an_answer_without_a_report_stands_and_says_so():
 
     assert (result.status, result.answer, result.analysis) == ("ok", "Only the answer.", None)
     assert any("There is no analysis" in warning for warning in result.warnings)
+
+
+def test_a_reply_without_a_report_is_asked_for_anew_the_next_time(server: Server):
+    server.reply("judge", [Reply("Only the answer."), Reply(SCRIPT["w"])])
+    chosen = {**panel(server), "synthesizer": panel(server)["judge"], "one_pass": True}
+
+    first, again = fuse("Why?", **chosen), fuse("Why?", **chosen)
+
+    assert (first.analysis, again.analysis is not None) == (None, True)
+    assert [call.reused for call in again.calls] == [True, True, False]
+
+
+def test_the_report_of_an_attempt_that_broke_off_is_not_called_missing(server: Server):
+    server.reply("judge", [Broken(Reply(SCRIPT["w"], chunks=40), after=39), Reply("Only the answer.")])
+
+    told = record(**{**panel(server), "synthesizer": panel(server)["judge"], "one_pass": True})
+
+    assert (told.kept.answer, told.kept.analysis is not None) == ("Only the answer.", True)
+    assert not any("There is no analysis" in warning for warning in told.kept.warnings)
+    assert fold(told.events) == told.kept
 
 
 def test_a_call_that_fails_keeps_the_responses():

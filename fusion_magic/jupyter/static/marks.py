@@ -45,8 +45,7 @@ class Marks:
         for sentence in found.sentences:
             line += plain(answer[done : sentence.start]).count("\n")
             done = sentence.start
-            if told := mark(sentence):
-                self._at[line].append((told, sentence))
+            self._at[line].append((mark(sentence), sentence))  # also without one: it is passed over on the way
 
     def put(self, tokens: Sequence[Token]) -> None:
         """Behind each sentence that is found again in the text of its block; a row's mark stands in its last cell."""
@@ -60,7 +59,7 @@ class Marks:
                 if not in_row:
                     self._mark(token, [each for line in range(*lines) for each in self._at.pop(line, ())])
             elif token.type == "tr_close" and cell and cell.children:
-                cell.children = [*cell.children, *(self._put(told) for told, _ in self._at.pop(lines[0], ()))]
+                cell.children = [*cell.children, *(self._put(told) for told, _ in self._at.pop(lines[0], ()) if told)]
 
     def html(self, sanitized: str) -> str:
         """The sanitized answer with the marks' own HTML."""
@@ -72,13 +71,14 @@ class Marks:
 
     def _mark(self, block: Token, marked: list[tuple[str, Sentence]]) -> None:
         children = block.children or []
-        at, letters = _letters(children) if marked else ([], "")
+        at, letters = _letters(children) if any(told for told, _ in marked) else ([], "")
         done, places = 0, list[tuple[int, int, Token]]()
         for told, sentence in marked:
             tail = "".join(filter(str.isalnum, readable(_CITATION.sub("", sentence.text)))).casefold()[-TAIL:]
             place = letters.find(tail, done) if tail else -1
             if place >= 0:
                 done = place + len(tail)
+            if place >= 0 and told:
                 places.append((*_end(children, *at[done - 1]), self._put(told)))
         for number, end, mark in reversed(places):
             children[number : number + 1] = _split(children[number], end, mark)
