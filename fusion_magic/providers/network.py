@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import ssl
 from collections.abc import Iterable
 from typing import Any
@@ -164,9 +165,10 @@ class PacedBackend(httpcore.AsyncNetworkBackend):
         own = (local_address, 0) if local_address else None
         try:
             async with asyncio.timeout(timeout):
-                # RFC 8305: the other family of addresses is tried after a quarter of a second.
+                # RFC 8305: of a name's addresses the next is tried after a quarter of a second.
+                delay = None if _is_address(host) else 0.25
                 transport, stream = await loop.create_connection(
-                    PacedStream, host, port, local_addr=own, happy_eyeballs_delay=0.25
+                    PacedStream, host, port, local_addr=own, happy_eyeballs_delay=delay
                 )
         except (TimeoutError, OSError) as exc:
             raise _connecting(exc) from exc
@@ -189,6 +191,12 @@ def paced(client: httpx.AsyncClient) -> httpx.AsyncClient:
         if hasattr(pool, "_network_backend"):
             pool._network_backend = PacedBackend()  # pyright: ignore[reportOptionalMemberAccess]
     return client
+
+
+def _is_address(host: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(host))
+    return False
 
 
 def _connecting(exc: TimeoutError | OSError | EOFError) -> Exception:
