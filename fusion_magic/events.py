@@ -21,6 +21,7 @@ from .results import (
 from .votes import Ballot, Change, Counted, Decision, Vote
 
 QUOTES = 10  # passages kept of one page
+UNENDED = "Stopped before it ended."  # of a seat, if nothing was told of its end
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +307,7 @@ class Fold:
         for label, model in self.models.items():
             if label not in self.responses and label not in lost:
                 written = self.written("panel", label)
-                lost[label] = FailedModel(label=label, model=model, error="Stopped before it ended.", content=written)
+                lost[label] = FailedModel(label=label, model=model, error=UNENDED, content=written)
         return tuple(lost[label] for label in sorted(lost))
 
 

@@ -12,7 +12,9 @@ from ._loop import loop_thread
 from .api import Model, Running
 from .chosen import checked
 from .errors import FusionError, SettingsError
+from .events import UNENDED
 from .pipeline.given import Given, Turn, taken_over
+from .pipeline.hosted.inside import CUT_OFF
 from .pipeline.material import NAMED, Material, gather
 from .pipeline.request import FusionRequest
 from .pipeline.strategies.strategy import OPTIONS
@@ -216,8 +218,12 @@ def letters_of(result: FusionResult, without: Collection[str] = ()) -> dict[str,
 def _stopped(result: FusionResult) -> Iterator[str]:
     """The seats that a stop, a crash or a budget kept from answering; those that failed or were skipped are not.
 
-    Once the judge was asked the panel was over, so only a budget can have left seats out.
+    Once the judge was asked the panel was over, so only a budget can have left seats out. A hosted seat has no call of
+    its own: what was told of its end says which it is.
     """
+    if result.settings.get("engine") == "openrouter":
+        yield from (seat.label for seat in result.failed_models if seat.error in (CUT_OFF, UNENDED))
+        return
     if result.status != "limited" and any(call.stage in ("judge", "synthesis") for call in result.calls):
         return
     for seat in result.failed_models:

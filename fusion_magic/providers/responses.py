@@ -131,9 +131,10 @@ class ResponsesReader:
         self._text.append(said)
         return said
 
-    def _told(self, happened: list[Inner]) -> Chunk | None:
+    def _told(self, happened: list[Inner]) -> Chunk:
+        """What happened as a chunk; an empty one for what is left out, as it says that the server still works."""
         self._record += [inner for inner in happened if inner.kind not in PASSING]
-        return Chunk(inner=tuple(happened)) if happened else None
+        return Chunk(inner=tuple(happened))
 
     def _begin(self, before: str | None = None) -> Inner:
         self._gap = ""

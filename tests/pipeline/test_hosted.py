@@ -133,6 +133,19 @@ def test_an_alias_is_found_by_the_name_of_the_model_behind_it(validate: Validate
     ]
 
 
+def test_a_seat_that_is_asked_by_its_alias_answers_by_its_own_name(validate: Validate):
+    alias = "~anthropic/claude-opus-latest"
+    seats = [Panelist("anthropic/claude-opus-4.8", "Opus.", asked_as=alias), Panelist(TWO, "Kimi.")]
+    with hosting(replace(SEEN, panel=seats, together=True), validate=validate):
+        result = ask(models=(alias, TWO)).kept
+
+    assert [(seat.model, seat.served_model, seat.content) for seat in result.responses] == [
+        (alias, "anthropic/claude-opus-4.8", "Opus."),
+        (TWO, None, "Kimi."),
+    ]
+    assert result.failed_models == ()
+
+
 def test_pages_go_to_the_seats_that_name_them(validate: Validate):
     pages = [("https://a.org/x", "A page"), ("https://b.org", "Nobody's")]
     seats = [Panelist(ONE, "No page."), Panelist(TWO, "See https://a.org/x.")]

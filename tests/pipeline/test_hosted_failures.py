@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from fusion_magic.api import Running
-from fusion_magic.errors import FusionInterrupted, PanelFailed
+from fusion_magic.errors import FusionInterrupted, PanelFailed, SettingsError
 from fusion_magic.events import CallRetried, SeatAnswered, fold
 from fusion_magic.request import request_for
+from fusion_magic.verbs import resume
 from pipeline.asking import judged
 from pipeline.hosting import JUDGE, ONE, THREE, TWO, ask, by_documents, hosting, posts
 from servers.openrouter import Fault, Reply, Request
@@ -132,6 +133,31 @@ def test_what_was_answered_goes_on_on_this_machine(validate: Validate):
     assert len(posts(server)) == 1
 
 
+def test_a_seat_that_failed_is_not_asked_again_when_a_run_goes_on(validate: Validate):
+    def here(request: Request) -> Reply:
+        return judged("A", "C") if "response_format" in request.body else Reply("Written here.")
+
+    seats = (SEATS[0], Panelist(TWO, error="Rate limited", status_code=429), SEATS[2])
+    with hosting(replace(GOOD, panel=seats, cut=AFTER_TWO - 1), validate=validate) as server:
+        server.reply(THREE, Reply("Third, from here."))
+        server.reply(JUDGE, here)
+        first = ask().kept
+        result = first.resume()
+
+    assert lost(first) == {"B": "Rate limited", "C": "OpenRouter's run ended before it answered."}
+    assert [seat.content for seat in result.responses] == ["First.", "Third, from here."]
+    assert lost(result) == {"B": "Rate limited"}
+
+
+def test_a_finished_run_with_a_failed_seat_does_not_go_on(validate: Validate):
+    seats = (SEATS[0], Panelist(TWO, error="Rate limited", status_code=429), SEATS[2])
+    with hosting(replace(GOOD, panel=seats), validate=validate):
+        result = ask().kept
+
+        with pytest.raises(SettingsError, match=f"Run {result.id} is finished"):
+            result.resume()
+
+
 @pytest.mark.parametrize(
     ("ending", "said"),
     [
@@ -226,6 +252,22 @@ def test_a_silent_stream_ends_with_what_it_brought(validate: Validate):
     assert "--gap-timeout" in str(result.error)
 
 
+def test_seats_of_one_model_that_write_are_not_silent(validate: Validate):
+    long = Panelist(ONE, "One two three four five six seven eight nine ten. " * 2)
+    twice = replace(GOOD, panel=(long, long), together=True, analysis=analysis_json(ONE, ONE), pace=0.1)
+    with hosting(twice, validate=validate):
+        result = ask(models=(ONE, ONE), gap_timeout=1.0, first_token_timeout=1.0).kept
+
+    assert (result.status, len(result.responses)) == ("ok", 2)
+
+
+def test_a_fusion_has_the_time_of_its_three_calls(validate: Validate):
+    with hosting(replace(GOOD, stall=1.3), validate=validate):
+        result = ask(timeout=1.0).kept
+
+    assert (result.status, result.answer) == ("ok", "The panel says so.")
+
+
 def test_an_interrupt_closes_the_connection_and_keeps_what_was_answered(validate: Validate):
     seen = threading.Event()
     answered: list[str] = []
@@ -250,6 +292,7 @@ def test_an_interrupt_closes_the_connection_and_keeps_what_was_answered(validate
     assert result.status == "cancelled"
     assert [seat.label for seat in result.responses] == ["A", "B"]
     assert list(lost(result)) == ["C"]
+    assert resume(result).given.labels == {"A", "B"}
     assert request.path.endswith("/responses")
 
 

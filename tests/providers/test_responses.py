@@ -69,12 +69,13 @@ def test_an_item_adds_the_seats_that_events_left_out():
 def test_pieces_are_told_while_only_one_seat_of_the_model_is_asked(seats: int):
     added = [inner("panel.added", model="a")] * seats
 
-    told, _, _ = read(
+    told, chunks, _ = read(
         *added, inner("panel.delta", model="a", delta="x"), inner("panel.completed", model="a", content="x")
     )
 
     assert ("wrote" in [one.kind for one in told]) == (seats == 1)
     assert told[-1] == Inner("answered", "a", "x")
+    assert len(chunks) == seats + 2  # what is left out still says that the server works
 
 
 def test_the_last_chunk_keeps_what_happened_but_for_the_pieces():

@@ -56,13 +56,14 @@ def analysis_json(one: str = "a/one", other: str = "b/two") -> Json:
 
 @dataclass(frozen=True)
 class Panelist:
-    """What becomes of one seat: an answer, or an error."""
+    """What becomes of one seat: an answer, or an error; `asked_as` is its model's name when it is asked, if another."""
 
     model: str
     text: str = ""
     reasoning: str = ""
     error: str = ""
     status_code: int | None = None
+    asked_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ class Fusion:
         status, why: of the response, and `incomplete_details.reason`.
         error: the event that stands in the place of the end.
         stall: seconds of silence before the end, or before event `cut` if that is given.
+        pace: seconds between two events.
         whole: the body comes as one JSON object, although a stream was asked for.
         calls: how often the fusion is called; a second call in one turn is refused.
     """
@@ -101,6 +103,7 @@ class Fusion:
     why: str = ""
     error: Json | None = None
     stall: float = 0.0
+    pace: float = 0.0
     whole: bool = False
     calls: int = 1
 
@@ -169,11 +172,13 @@ def plan(fusion: Fusion, request: Request, validate: Validate) -> Plan:
         return Plan(200, {"Content-Type": "application/json"}, [Piece(0, body, token=True)], usage=usage)
     at = len(told) - 1 if fusion.cut is None else fusion.cut
     pieces = [Piece(0, b": OPENROUTER PROCESSING\n\n")]
-    pieces += [Piece(fusion.stall if n >= at else 0, _sse(event), token=True) for n, event in enumerate(told)]
+    pieces += [
+        Piece(fusion.stall if n >= at else n * fusion.pace, _sse(event), token=True) for n, event in enumerate(told)
+    ]
     headers = {"Content-Type": "text/event-stream", "Transfer-Encoding": "chunked", "X-Generation-Id": request.id}
     if fusion.cut is not None and not fusion.stall:
         return Plan(200, headers, pieces[: fusion.cut + 1], True, end=fusion.how, finished=False)
-    return Plan(200, headers, [*pieces, Piece(fusion.stall, b"data: [DONE]\n\n")], True, usage=usage)
+    return Plan(200, headers, [*pieces, Piece(pieces[-1].at, b"data: [DONE]\n\n")], True, usage=usage)
 
 
 def _sse(event: Json) -> bytes:
@@ -302,7 +307,7 @@ def _seats(fusion: Fusion, request: Request) -> list[Panelist]:
 
 def _inside(fusion: Fusion, request: Request, seats: list[Panelist]) -> Iterator[Json]:
     yield {"type": f"{EVENTS}in_progress"}
-    yield from ({"type": f"{EVENTS}panel.added", "model": seat.model} for seat in seats)
+    yield from ({"type": f"{EVENTS}panel.added", "model": seat.asked_as or seat.model} for seat in seats)
     tracks = [list(_track(seat)) for seat in seats]
     if fusion.together:
         longest = max(map(len, tracks))

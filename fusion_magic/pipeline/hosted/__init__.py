@@ -21,7 +21,7 @@ from ..served import same_model
 from ..stages import Ending, Work
 from ..strategies.strategy import Strategy
 from .form import check, form_of, is_preset, is_theirs, outer, warnings
-from .inside import Inside
+from .inside import CUT_OFF, Inside
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -48,8 +48,12 @@ async def carry_out(work: Work) -> Ending:
     for text in _notes(work):
         run.emit(Warned(text))
     settings = run.settings
-    # An analyst tells nothing until it has compared, and it may read for minutes.
-    patience = {"gap_timeout": max(settings.gap_timeout, settings.first_token_timeout)}
+    # An analyst tells nothing until it has compared, and it may read for minutes. The one call holds three, one after
+    # the other, that have `timeout` each on this machine: seats, analyst and writer.
+    patience = {
+        "gap_timeout": max(settings.gap_timeout, settings.first_token_timeout),
+        "timeout": 3 * settings.timeout,
+    }
     try:
         patient = replace(run, settings=settings.model_copy(update=patience))
         outcome = await ask(patient, chair, _question(work, inside))
@@ -112,7 +116,7 @@ def _failed(inside: Inside, exc: CallError) -> Ending:
     why = f"{exc} OpenRouter says: {inside.broke}" if inside.broke else str(exc)
     if not inside.fused:
         return "error", why
-    inside.lose_rest("OpenRouter's run ended before it answered.")
+    inside.lose_rest(CUT_OFF)
     return "error", f"There is no fused answer: {why} {PAID}" if inside.responses else why
 
 

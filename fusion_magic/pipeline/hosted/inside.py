@@ -15,6 +15,7 @@ from ..question import Run
 from ..served import same_model
 from .naming import analysis_of
 
+CUT_OFF = "OpenRouter's run ended before it answered."
 NOT_TOLD = "OpenRouter did not say what became of it."
 
 
@@ -35,9 +36,10 @@ class Seat:
 class Inside:
     """Turns what a stream tells of the inside into events, and remembers what the run's ending needs.
 
-    An event names a model, not a seat. It means the first seat in order that goes by this name and is not over yet;
-    a name that is new goes to the first seat not asked yet whose model it is, else whose model it may be (an alias),
-    else to the first not asked at all. A seat more than the panel has gets the next letter.
+    An event names a model, not a seat. It means the first seat in order that goes by this name and is not over yet,
+    else the first such seat whose model it may be (an alias). A seat that is asked, or of which nothing was told
+    before, is the first not asked yet whose model it is, else whose model it may be, else the first not asked at all.
+    A seat more than the panel has gets the next letter.
 
     Args:
         run: where events go.
@@ -123,8 +125,10 @@ class Inside:
 
     def _seat(self, model: str) -> Seat | None:
         """The seat that an event means; None if the panel has no letter left for it."""
-        open_ones = (seat for seat in self._seats if seat.named == model and not seat.has_ended)
-        return next(open_ones, None) or self._ask(model)
+        asked = [seat for seat in self._seats if seat.named and not seat.has_ended]
+        exact = [seat for seat in asked if seat.named == model]
+        near = [seat for seat in asked if seat.slug == model or _may_be(seat, model)]
+        return next(iter((*exact, *near)), None) or self._ask(model)
 
     def _ask(self, model: str) -> Seat | None:
         free = [seat for seat in self._seats if not (seat.named or seat.has_ended)]
@@ -158,6 +162,8 @@ class Inside:
             self._run.emit(CallStarted("panel", seat.label, seat.model, 1, self._run.now()))
             self._run.emit(Delta("panel", seat.label, inner.text))
         seat.has_ended = True
+        if inner.model not in ("", seat.slug):  # asked by its alias, it answers by its own name
+            seat.named = inner.model
         seat.response = Response(
             label=seat.label,
             model=seat.model,
@@ -202,6 +208,10 @@ class Inside:
             if cited:
                 seat.response = seat.response.model_copy(update={"sources": tuple(cited)})
                 self._run.emit(SeatAnswered(seat.response))
+
+
+def _may_be(seat: Seat, model: str) -> bool:
+    return any(same_model(name, model) for name in (seat.named, seat.slug))
 
 
 def _names(response: Response, page: Source) -> bool:
