@@ -24,7 +24,7 @@ MISSING = 'Plots need matplotlib; run `pip install "fusion-magic[data]"`.'
 PAPER = "#ffffff"  # a background of its own: ink that is readable on both light and dark pages is good on neither
 INK, QUIET, FAINT = "#1f2328", "#59636e", "#d1d9e0"
 # Their lightness differs (79, 37, 63 and 22 of 100 in CIELAB), so that greyscale keeps them apart.
-STAGES: dict[Stage, str] = {"panel": "#9ecae1", "judge": "#1f5a8c", "synthesis": "#d98324", "hosted": "#45265f"}
+STAGES: dict[Stage, str] = {"panel": "#9ecae1", "judge": "#1f5a8c", "synthesis": "#d98324", "hosted": "#2b1440"}
 WIDTH = 8.0  # inches, 800 pixels where it is shown
 SHOWN, RENDERED = 100, 150  # dots per inch
 NAME = 26  # characters of a model's name

@@ -96,10 +96,9 @@ def faults(number: int) -> Fault | Broken | None:
     return {3: Fault(500), 7: Fault(429, retry_after=0.05), 11: Broken(after=1), 15: Fault(429)}.get(number % 40)
 
 
-def worker_rss() -> int:
-    import psutil
-
-    return psutil.Process().memory_info().rss
+def memory(client: Any) -> dict[str, int]:
+    """What each worker takes, in bytes; a lambda, as workers can't import a test."""
+    return client.run(lambda: __import__("psutil").Process().memory_info().rss)
 
 
 @pytest.mark.parametrize(("place", "seats"), [("here", "ab"), ("on a cluster", "a")])
@@ -126,7 +125,7 @@ def test_two_thousand_rows_through_faults_interruptions_and_a_kill_are_answered_
             with pytest.raises(BatchInterrupted):
                 map(frame, "«{t}»", **settings, client=client)
             assert sum(last_frame().status == "ok") >= rows
-        rss = client and client.run(worker_rss)
+        rss = client and memory(client)
 
         running = map_background(frame, "«{t}»", **settings, client=client, progress=False)
         if client:
@@ -142,7 +141,7 @@ def test_two_thousand_rows_through_faults_interruptions_and_a_kill_are_answered_
         # An answer that was on its way in the moment of an interruption or of the kill has not arrived.
         assert sum(whole.values()) <= len(seats) * ROWS + 3 * AT_A_TIME
         if client:
-            grown = [now - rss[worker] for worker, now in client.run(worker_rss).items() if worker in rss]
+            grown = [now - rss[worker] for worker, now in memory(client).items() if worker in rss]
             assert max(grown) < 30e6
     with sqlite3.connect(open_store().path) as db:
         counts = db.execute("SELECT count(*), max(n) FROM (SELECT count(*) n FROM calls WHERE reusable GROUP BY key)")
