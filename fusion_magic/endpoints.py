@@ -24,6 +24,7 @@ class Endpoint(Chosen):
     base_url: str = Field(description="address up to and including /v1")
     key_env: str | None = Field(default=None, description="environment variable that holds the key")
     free: bool = Field(default=False, description="calls cost nothing; loopback addresses always do")
+    batches: bool = Field(default=False, description="has /files and /batches as OpenAI does, at half price")
 
     @field_validator("base_url")
     @classmethod
@@ -98,7 +99,7 @@ def _builtin(openrouter_address: str) -> tuple[Endpoint, ...]:
     openrouter = {"name": "openrouter", "base_url": address, "key_env": "OPENROUTER_API_KEY"}
     return (
         checked(Endpoint, openrouter, "OPENROUTER_BASE_URL: "),
-        Endpoint(name="openai", base_url="https://api.openai.com/v1", key_env="OPENAI_API_KEY"),
+        Endpoint(name="openai", base_url="https://api.openai.com/v1", key_env="OPENAI_API_KEY", batches=True),
         Endpoint(name="ollama", base_url="http://localhost:11434/v1"),
         Endpoint(name="lmstudio", base_url="http://localhost:1234/v1"),
         Endpoint(name="llamacpp", base_url="http://localhost:8080/v1"),

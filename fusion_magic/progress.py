@@ -28,6 +28,7 @@ class Progress:
         projected: US dollars in all, at what a row has cost so far; None if unknown.
         seconds: since the beginning.
         left: seconds to the end, at the pace so far; None if unknown.
+        waiting: what it waits for beside single calls, or empty.
         stopped: why nothing more is asked, or empty.
         has_ended: whether this is the end.
     """
@@ -41,6 +42,7 @@ class Progress:
     projected: float | None = None
     seconds: float = 0.0
     left: float | None = None
+    waiting: str = ""
     stopped: str = ""
     has_ended: bool = False
 
@@ -60,6 +62,7 @@ class Progress:
         else:
             parts += [spent + (f" of about{NBSP}{dollars(self.projected)}" if self.projected is not None else "")]
             parts += [f"{clock(self.left)}{NBSP}left"] if self.left is not None else []
+            parts += [self.waiting] if self.waiting else []
         return ", ".join(parts)
 
 

@@ -121,7 +121,7 @@ class Here:
         if found is None or (datetime.now(UTC) - found.created).total_seconds() > _longest_age(found, settings):
             return None
         parsed = parsed_as(found.answer, self._request.schema)
-        if parsed is None and self._request.schema is not None:
+        if (parsed is None and self._request.schema is not None) or not self._is_usable(found):
             return None
         return Carried(replace(self._row(found), cost=0.0, **({} if self._read else {"parsed": parsed})))
 
@@ -185,8 +185,13 @@ class Here:
         fits = self._request.schema is None or result.parsed is not None
         # Seats that are asked alone stand for themselves: one that failed is asked again.
         fits = fits and not (self._request.given.alone and result.failed_models)
+        fits = fits and self._is_usable(result)
         if self._store is not None and key is not None and result.status == "ok" and fits:
             await asyncio.wrap_future(self._store.keep_answer(key, result.id))
+
+    def _is_usable(self, result: FusionResult) -> bool:
+        usable = self._request.material.usable
+        return usable is None or all(usable(response.content) for response in result.responses)
 
     def _key(self, prompt: str) -> str | None:
         """What makes two rows the same; None where values go along that have no text of their own."""

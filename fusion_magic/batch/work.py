@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import FusionError, SettingsError
 from ..pipeline.budget import Budget, Limit
 from ..pipeline.forecast import estimated
-from ..pipeline.plan import prepare
+from ..pipeline.plan import Plan, prepare
 from ..pipeline.request import FusionRequest
 from ..pipeline.strategies import strategy_of
 from ..progress import Progress
@@ -21,7 +21,9 @@ from ..request import keys_now, sendable
 from ..results import FusionResult
 from .carrying import Carried, Here
 from .cluster import There
+from .collected import Collected
 from .gates import Gated
+from .half_price import at_half_price
 from .prompts import NoColumn, Prompt, Write
 from .purse import Purse
 from .reading import Reader
@@ -43,6 +45,7 @@ class Order:
         concurrency: rows under way at a time, and calls at one endpoint.
         read: what is taken from each result into the row's `parsed`.
         client: of the cluster that carries the rows out, or None.
+        batch: whether calls go into batches of the endpoints.
     """
 
     source: Source
@@ -52,6 +55,7 @@ class Order:
     concurrency: int = 16
     read: Callable[[FusionResult], Any] | None = None
     client: Any = None
+    batch: bool = False
 
 
 @dataclass(slots=True)
@@ -66,6 +70,7 @@ class State:
     ended: float | None = None
     stopped: str = ""
     status: RowStatus = "pending"  # of rows whose turn did not come
+    waits: Callable[[], str] = str  # says what is waited for
 
     @property
     def not_asked(self) -> Row:
@@ -88,6 +93,7 @@ class State:
             projected=None if to_do is None or purse is None else purse.paid + purse.each * to_do,
             seconds=seconds,
             left=None if to_do is None else seconds / asked * to_do,
+            waiting=self.waits(),
             stopped=self.stopped,
             has_ended=self.ended is not None,
         )
@@ -105,8 +111,11 @@ class Work:
 
     def __init__(self, order: Order, state: State, providers: Providers, store: Store | None) -> None:
         self._order, self._state, self._store = order, state, store
-        self._providers = Gated(providers, order.concurrency, self._end)
-        self._here = self._carrier()
+        gated = Gated(providers, order.concurrency, self._end)
+        self._batches = self._collected(providers) if order.batch else None
+        self._under_way = 0
+        self._providers = self._batches or gated
+        self._here = self._carrier(gated)
         self._keys = keys_now()
         self._per_row = order.request.settings.max_usd
         self._purse = state.purse = Purse(order.max_usd, self._per_row, order.concurrency)
@@ -116,11 +125,18 @@ class Work:
         self._is_estimated = order.max_usd is None and self._per_row is None
         self._broken: Exception | None = None
 
-    def _carrier(self) -> Here:
+    def _collected(self, providers: Providers) -> Collected:
+        settings = self._order.request.settings
+        finds = settings.reuse != "never" and not settings.fresh
+        made = Collected(providers, self._store, lambda: self._under_way, self._end, finds=finds)
+        self._state.waits = lambda: made.waiting
+        return made
+
+    def _carrier(self, gated: Gated) -> Here:
         order = self._order
         if order.client is None:
             return Here(order.request, self._providers, self._store, order.read)
-        return There(order.request, self._providers, self._store, order.read, order.client)
+        return There(order.request, gated, self._store, order.read, order.client)
 
     async def carry_out(self) -> None:
         """Carry out every row.
@@ -136,22 +152,34 @@ class Work:
                     group.create_task(self._worker())
         except ExceptionGroup as errors:
             raise _first(errors) from None
+        except asyncio.CancelledError:
+            if self._batches and (left := self._batches.left_behind):
+                self._end(left)
+            raise
         finally:
             self._state.ended = time.monotonic()
             self._reader.close()
+            if self._batches:
+                await self._batches.close()
         if self._broken is not None:
             raise self._broken
 
     async def _check(self) -> None:
         """Settle once for all rows who is asked, so that what is wrong with it is said before the first."""
+        if self._batches:
+            at_half_price(await self._plan(asks=False))  # before a key is looked for, or weights are fetched
+        plan = await self._plan()
+        self._here.plan = at_half_price(plan) if self._batches else plan
+
+    async def _plan(self, *, asks: bool = True) -> Plan:
         settings, panel = self._order.request.settings, self._order.request.default_panel
-        strategy = strategy_of(settings)
-        self._here.plan = await prepare(
+        return await prepare(
             settings,
             self._providers,
             default_panel=panel,
             alone=self._order.request.given.alone,
-            strategy=strategy,
+            strategy=strategy_of(settings),
+            asks=asks,
             notify=lambda text: None,
         )
 
@@ -196,16 +224,22 @@ class Work:
 
     async def _row(self, number: int, prompt: Prompt) -> Row:
         async with self._here.alone(prompt.text):
-            if found := await self._here.find(prompt.text):
-                self._state.reused += 1
-                return found.row
-            return await self._asked(number, prompt)
+            self._under_way += 1
+            try:
+                if found := await self._here.find(prompt.text):
+                    self._state.reused += 1
+                    return found.row
+                return await self._asked(number, prompt)
+            finally:
+                self._under_way -= 1
 
     async def _asked(self, number: int, prompt: Prompt) -> Row:
         await self._estimate(prompt)
         if self._state.stopped:
             return Row()
+        self._under_way -= 1  # it may wait for the money of rows that stand
         drawn = await self._purse.draw()
+        self._under_way += 1
         if drawn is None and self._order.max_usd is not None:
             self._end(self._purse.why_empty, "limited")
             return Row()
@@ -237,7 +271,7 @@ class Work:
         async with self._estimating:
             if self._is_estimated:
                 return
-            request = replace(self._order.request, prompt=prompt.text)
+            request = replace(self._order.request, prompt=prompt.text, plan=self._here.plan)
             estimate = await estimated(request, self._providers, self._store)
             # A row that costs more than a row may is that row's trouble.
             budget = Budget(Limit(self._order.max_usd or math.inf, "the batch's limit (max_usd)"), estimate)

@@ -60,7 +60,7 @@ async def forecast(plan: Plan, kit: Kit, request: FusionRequest, store: Store | 
 async def estimated(request: FusionRequest, providers: Providers, store: Store | None) -> RunEstimate:
     """The estimate of a run that is not begun. Raises SettingsError as `run`; no key is needed."""
     given, panel = request.given, request.default_panel
-    plan = await prepare(
+    plan = request.plan or await prepare(
         request.settings,
         providers,
         default_panel=panel,

@@ -150,16 +150,24 @@ class ChatCompletions:
 
     async def get(self, endpoint: Endpoint, path: str, timeout: float = 10.0) -> dict[str, Any]:
         """GET a JSON object of the endpoint within `timeout` seconds. Raises CallError or KeyMissing."""
+        content = await self.send("GET", endpoint, path, timeout)
+        return _json(content, ChatRequest(endpoint, path.strip("/"), (), 1))
+
+    async def send(self, method: str, endpoint: Endpoint, path: str, timeout: float, **sent: Any) -> bytes:
+        """What the endpoint answers to anything but a chat, within `timeout` seconds; `sent` is as httpx takes it.
+
+        Raises CallError or KeyMissing.
+        """
         key = await off_loop(sendable_key, endpoint)
-        request = ChatRequest(endpoint, path.strip("/"), (), 1)
+        request = ChatRequest(endpoint, path.partition("?")[0].strip("/"), (), 1)
         self._check_way_out(request.name, endpoint)
         with translated(request.name, endpoint):
             async with asyncio.timeout(timeout):  # httpx's own clock starts anew with every byte
                 url, headers = endpoint.base_url + path, headers_of(endpoint, key)
-                response = await self._http.get(url, headers=headers, timeout=timeout)
+                response = await self._http.request(method, url, headers=headers, timeout=timeout, **sent)
             if response.status_code != 200:
                 raise refusal(request, response.status_code, response.headers, response.content, key)
-            return _json(response.content, request)
+            return response.content
 
     def _check_way_out(self, name: str, endpoint: Endpoint) -> None:
         if self._no_way_out and not endpoint.is_loopback:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import atexit
 import sqlite3
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
@@ -20,7 +20,7 @@ from ..errors import SettingsError
 from ..events import Delta, Event, Notice, RunStarted
 from ..folders import data_dir
 from ..results import FusionResult, Stage
-from . import accounts, calls, runs, upkeep
+from . import accounts, calls, lines, runs, upkeep
 from .accounts import By
 from .file import advice, connect, create
 from .kept import CostLine, Experience, KeptCall, Place, Points, RunLine, StoreSize
@@ -103,6 +103,18 @@ class Store:
         """Keep for a day what a tool found on the web; JSON."""
         return self._write(lambda: calls.web_kept(key, value))
 
+    def keep_lines(self, ids: Iterable[str], file: str) -> Future[None]:
+        """Keep which calls are in a file that an endpoint was given."""
+        return self._write(lambda: lines.kept(ids, file))
+
+    def name_batch(self, file: str, batch: str) -> Future[None]:
+        """Keep which batch carries out a file."""
+        return self._write(lambda: lines.named(file, batch))
+
+    def drop_line(self, line: str) -> Future[None]:
+        """Forget a call that has come back."""
+        return self._write(lambda: lines.dropped(line))
+
     def settled(self) -> Future[None]:
         """Done when everything that was written before is on the disk, or dropped."""
         return self._write(list)
@@ -143,6 +155,10 @@ class Store:
     def answered(self, key: str) -> FusionResult | None:
         """The result that `keep_answer` named last for the key; None also if the store can't be read."""
         return self._try(lambda db: runs.answered(db, key))
+
+    def lines(self, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
+        """(file, batch or "") of those of these calls that have not come back; none if the store can't be read."""
+        return self._try(lambda db: lines.found(db, ids)) or {}
 
     def web(self, key: str) -> tuple[datetime, Any] | None:
         """When `keep_web` got it, UTC, and what; None after a day, and if the store can't be read."""

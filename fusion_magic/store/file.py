@@ -49,6 +49,12 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE answered (key TEXT PRIMARY KEY, run TEXT NOT NULL)",
         "CREATE INDEX answered_by_run ON answered (run)",
     ),
+    # Calls that were sent to an endpoint's batches and have not come back; without a batch only the file is known.
+    (
+        """CREATE TABLE lines (
+            id TEXT PRIMARY KEY, file TEXT NOT NULL, batch TEXT NOT NULL, made REAL NOT NULL)""",
+        "CREATE INDEX lines_by_file ON lines (file)",
+    ),
 )
 
 

@@ -28,6 +28,7 @@ def prune(db: sqlite3.Connection, older: timedelta) -> int:
     with transaction(db):
         db.execute("DELETE FROM calls WHERE made < ?", (before,))
         db.execute("DELETE FROM web WHERE made < ?", (before,))
+        db.execute("DELETE FROM lines WHERE made < ?", (before,))
         for table in ("events", "drafts", "records", "answered"):
             db.execute(f"DELETE FROM {table} WHERE run IN (SELECT id FROM runs WHERE created < ?)", (before,))
         runs = db.execute("DELETE FROM runs WHERE created < ?", (before,)).rowcount
