@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,23 +56,14 @@ def load(path: str | Path | None = None, *, download: bool = True) -> Dataset:
 
     Args:
         path: the published `test.jsonl`. Without one it is read from the cache folder, where it is kept once it was
-            downloaded from its address (MIT licence, 0.9 MB).
+            downloaded from its address (MIT licence, 0.9 MB); a damaged one is downloaded again.
         download: whether it may be downloaded.
 
     Raises:
-        SettingsError: it can't be read or downloaded, or it is another file.
+        SettingsError: it can't be read, downloaded or kept, or it is another file.
     """
     kept = cache_dir() / f"draco-{REVISION[:7]}.jsonl"
-    if path is not None:
-        data = _read(Path(path).expanduser())
-    elif kept.exists():
-        data = _read(kept)
-    elif download:
-        data = checked(_downloaded(ADDRESS), ADDRESS)
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_bytes(data)
-    else:
-        raise SettingsError(f"DRACO is not in the cache folder; draco.load() downloads it from {ADDRESS}.")
+    data = kept_or_downloaded(kept, download=download) if path is None else _read(Path(path).expanduser())
     name = str(path or kept)
     return Dataset("DRACO", tuple(samples_in(checked(data, name).decode("utf-8"), name, _task)), BLOCKED)
 
@@ -93,15 +87,35 @@ def score(
     return over_passes(rubric, verdicts, least=least)
 
 
+def kept_or_downloaded(kept: Path, *, download: bool = True, address: str = ADDRESS) -> bytes:
+    """The bytes of the kept file; where there is none, or a damaged one, of what is downloaded and kept in its place.
+
+    Raises:
+        SettingsError: as `load`.
+    """
+    if kept.exists():
+        data = _read(kept)
+        if not download or _is_published(data):
+            return data
+    elif not download:
+        raise SettingsError(f"DRACO is not in the cache folder; draco.load() downloads it from {address}.")
+    data = checked(_downloaded(address), address)
+    _keep(data, kept)
+    return data
+
+
 def checked(data: bytes, name: str) -> bytes:
     """The file's bytes. Raises SettingsError unless they are those of the published revision."""
-    found = hashlib.sha256(data).hexdigest()
-    if found != SHA256:
+    if not _is_published(data):
         raise SettingsError(
-            f"{name} is not DRACO's test.jsonl of revision {REVISION[:7]}: its SHA-256 is {found[:12]}…, not "
-            f"{SHA256[:12]}…. Download it again from {ADDRESS}."
+            f"{name} is not DRACO's test.jsonl of revision {REVISION[:7]}: its SHA-256 is "
+            f"{hashlib.sha256(data).hexdigest()[:12]}…, not {SHA256[:12]}…. Download it again from {ADDRESS}."
         )
     return data
+
+
+def _is_published(data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == SHA256
 
 
 def _read(path: Path) -> bytes:
@@ -109,6 +123,23 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as exc:
         raise SettingsError(f"DRACO can't be read from {path}: {exc}") from exc
+
+
+def _keep(data: bytes, path: Path) -> None:
+    """Write a file whole or not at all."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, beside = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(data)
+            os.replace(beside, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(beside)
+            raise
+    except OSError as exc:
+        raise SettingsError(f"DRACO can't be kept in {path} ({exc}); download it and give load() its path.") from exc
 
 
 def _downloaded(address: str) -> bytes:

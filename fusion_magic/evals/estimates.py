@@ -100,7 +100,7 @@ def estimate(
     shield, parts = Shield.of(dataset, blocked), list[Part]()
     for name, system in systems.items():
         asked = shield.over(settings_of(name, system, settings))
-        one = estimate_for(_as_new(request_of(middle.prompt, asked)))
+        one = estimate_for(_as_new(request_of_system(name, middle.prompt, asked)))
         parts.append(_part(name, ANSWERS, len(chosen), one))
         graded = [each for each in chosen if each.rubric and not each.target]
         if marker is None or not graded:
@@ -118,6 +118,17 @@ def request_of(prompt: str, chosen: Mapping[str, Any]) -> FusionRequest:
     own = {name: value for name, value in chosen.items() if name not in ("alone", "read", "screen")}
     request = request_for(prompt, **own)
     return replace(request, given=Given(alone=True)) if chosen.get("alone") else request
+
+
+def request_of_system(name: str, prompt: str, chosen: Mapping[str, Any]) -> FusionRequest:
+    """The same of a system. Raises SettingsError also where the screen can't be held before what it reads."""
+    request = request_of(prompt, chosen)
+    if chosen.get("screen") and request.settings.engine == "openrouter":
+        raise SettingsError(
+            f'The system {name!r} has engine="openrouter", and the dataset has rubrics: what OpenRouter\'s panel reads '
+            "passes neither the screen against leaked rubrics nor the list of blocked sites. Leave engine out."
+        )
+    return request
 
 
 def chosen_tasks(dataset: Dataset, systems: Mapping[str, System], tasks: Iterable[str] | int | None) -> Dataset:

@@ -166,6 +166,11 @@ def opinion_in(reply: str | None) -> Opinion:
     return Opinion(status == "MET", str(data.get("explanation", "")))
 
 
+def is_readable(reply: str) -> bool:
+    """Whether there is a verdict in a reply."""
+    return opinion_in(reply).met is not None
+
+
 def markings(
     config: str, task: str, query: str, response: str, rubric: Iterable[Criterion], protocol: Protocol
 ) -> list[Marking]:

@@ -28,6 +28,8 @@ LEAKS: Columns = {
     "found": ("text", "the address, or the passage"),
 }
 _URL = re.compile(r"https?://[^\s<>\"'`\[\]{}|\\^)]+", re.IGNORECASE)
+_USER = re.compile(r"//[^/?#@]*@")
+_AFTER = ".,;:!?…"  # what ends a sentence rather than an address
 
 
 @documented(LEAKS)
@@ -71,9 +73,9 @@ def _leaks(result: FusionResult, screen: Screen, sites: Domains) -> Iterator[Row
             yield {**row, "what": "withheld", "found": WITHHELD}
         for passage in screen.found(text):
             yield {**row, "what": "rubric", "found": passage}
-        for url in dict.fromkeys(_URL.findall(text)):
-            if not sites.permits(url.rstrip(".,;:!?")):
-                yield {**row, "what": "site", "found": url.rstrip(".,;:!?")}
+        for url in dict.fromkeys(url.rstrip(_AFTER) for url in _URL.findall(text)):
+            if sites.blocks(_USER.sub("//", url, count=1)):
+                yield {**row, "what": "site", "found": url}
 
 
 def _texts(result: FusionResult) -> Iterator[tuple[str, str, str, str]]:

@@ -10,7 +10,7 @@ from ..batch import CONCURRENCY, Row
 from ..pipeline.request import FusionRequest
 from ..settings import Panelist
 from .datasets import Dataset, Sample
-from .estimates import check_ready, chosen_tasks, request_of
+from .estimates import check_ready, chosen_tasks, request_of, request_of_system
 from .graders import Grader, Marking, markings
 from .rubrics import Graded, over_passes
 from .runs import Answered, Asking, Marked, Money, Shield, System, warn_of_kin
@@ -84,7 +84,7 @@ def evaluate(
 def _requests(asking: Asking, systems: Mapping[str, System], grader: Grader | None) -> Iterable[FusionRequest]:
     """A request for each system and one for the grader, to see what is wrong with them before anything is paid."""
     for name, system in systems.items():
-        yield request_of("?", asking.to_answer(name, system))
+        yield request_of_system(name, "?", asking.to_answer(name, system))
     if grader is not None:
         yield request_of("?", asking.to_grade(grader))
 

@@ -16,7 +16,7 @@ from ..results import FusionResult, dollars
 from ..settings import ASKED, Panelist
 from .contamination import Screen
 from .datasets import Dataset, Sample
-from .graders import Grader, Marking, Opinion, Replies, opinion_in
+from .graders import Grader, Marking, Opinion, Replies, is_readable, opinion_in
 
 System = str | Panelist | Mapping[str, Any]
 # An evaluation may take days, and is finished by the same call: what it has is not asked again for being old.
@@ -168,18 +168,23 @@ class Asking:
         return self.shield.over(settings_of(name, system, self.shared))
 
     def opinions(self, grader: Grader, asked: Sequence[Marking]) -> list[Marked]:
-        """What came of each marking. A reply that can't be read is asked for again, once. Raises as `map`."""
+        """What came of each marking. A reply that can't be read is asked for again, once. Raises as `map`.
+
+        The first reply stays in the store, so that a verdict that came with the second is not paid twice. A second one
+        that can't be read either does not, so the next evaluation asks for that one anew, and for no other.
+        """
         found = [Marked.of(row, grader.passes) for row in self._marked(grader, asked, grader.passes)]
         unread = {number: each.unread for number, each in enumerate(found) if each.unread}
         for count in sorted(set(map(len, unread.values()))):
             numbers = [number for number, places in unread.items() if len(places) == count]
-            again = self._marked(grader, [replace(asked[number], again=True) for number in numbers], count)
+            markings = [replace(asked[number], again=True) for number in numbers]
+            again = self._marked(grader, markings, count, usable=is_readable)
             for number, row in zip(numbers, again, strict=True):
                 found[number] = found[number].mended(Marked.of(row, count))
         return found
 
-    def _marked(self, grader: Grader, asked: Sequence[Marking], passes: int) -> list[Row]:
-        return self._map(asked, str, **self.to_grade(grader, passes))
+    def _marked(self, grader: Grader, asked: Sequence[Marking], passes: int, **more: Any) -> list[Row]:
+        return self._map(asked, str, **self.to_grade(grader, passes), **more)
 
     def to_grade(self, grader: Grader, passes: int | None = None) -> dict[str, Any]:
         """The arguments of `map` that ask the grader."""
@@ -227,7 +232,7 @@ def settings_of(name: str, system: System, shared: Mapping[str, Any]) -> dict[st
     # Who sits on the panels of the others is nothing to a model that is asked alone.
     for_it = {key: value for key, value in shared.items() if "model" not in own or key not in ASKED}
     chosen = {"max_age": MAX_AGE, **for_it, **own}
-    if taken := chosen.keys() & {"schema", "read", "screen", "alone", "max_usd", "thread", "batch", "client"}:
+    if taken := chosen.keys() & {"schema", "read", "screen", "usable", "alone", "max_usd", "thread", "batch", "client"}:
         raise SettingsError(f"The system {name!r} can't set {min(taken)}; an evaluation sees to that itself.")
     if "model" in chosen:
         if others := chosen.keys() & set(ASKED):

@@ -28,6 +28,7 @@ class Material:
         frames: DataFrames by the names they have in SQL.
         attachments: files and values that go along with the prompt.
         screen: reads what a tool brings before a model does, and returns it, or what stands in its place.
+        usable: whether a seat's text can be used; a call that brought another is never reused.
     """
 
     functions: Mapping[str, Tool] = field(default_factory=dict[str, Tool])
@@ -35,6 +36,7 @@ class Material:
     frames: Mapping[str, Any] = field(default_factory=dict[str, Any])
     attachments: tuple[Attachment, ...] = ()
     screen: Callable[[str], str] | None = None
+    usable: Callable[[str], bool] | None = None
 
 
 def gather(layers: Sequence[Mapping[str, Any]], namespace: Mapping[str, Any]) -> tuple[Settings, Material]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,7 @@ class Briefing:
     given: Given = NOTHING
     turns: tuple[Turn, ...] = ()
     task: Task | None = None
+    usable: Callable[[str], bool] | None = None
 
     def content(self, chair: Chair) -> Any:
         """The user's message in the form that the chair's model takes."""
@@ -140,6 +141,8 @@ async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skip
         bag = briefing.bag(chair)
         question = replace(question_for(run, chair, briefing, bag, drafts), sample=sample)
         outcome, talk = await converse(run, chair, question, bag)
+        if briefing.usable and not briefing.usable(outcome.text):
+            run.memory.disown([outcome.key])
         return _response(run, chair, briefing.kit, outcome, talk)
 
     try:

@@ -53,7 +53,9 @@ class FusionRequest:
 
     def briefing(self, kit: Kit) -> Briefing:
         """What every seat is given."""
-        return Briefing(self.prompt, kit, self.material.attachments, self.given, self.turns)
+        return Briefing(
+            self.prompt, kit, self.material.attachments, self.given, self.turns, usable=self.material.usable
+        )
 
     def tools(self, plan: Plan, notify: Notify, store: Store | None) -> AbstractAsyncContextManager[Kit]:
         """The kit of the run; none is opened where nobody is asked who might use it."""

@@ -37,9 +37,19 @@ class Domains:
             asked = parse(url)
         except ToolError:
             return False
-        if any(entry.blocks(asked) for entry in self._block):
+        if self._is_blocked(asked):
             return False
         return not self._allow or any(entry.allows(asked) for entry in self._allow)
+
+    def blocks(self, url: str) -> bool:
+        """Whether an entry of the block list has this web address; what is none, no entry has."""
+        try:
+            return self._is_blocked(parse(url))
+        except ToolError:
+            return False
+
+    def _is_blocked(self, url: httpx.URL) -> bool:
+        return any(entry.blocks(url) for entry in self._block)
 
 
 @dataclass(frozen=True, slots=True)

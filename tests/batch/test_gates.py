@@ -78,7 +78,7 @@ def test_an_endpoint_that_is_closed_for_hours_lets_nobody_wait_for_it():
 
 
 async def _late(gate: Gate) -> list[Any]:
-    return await asyncio.gather(turn(gate), return_exceptions=True)
+    return list(await asyncio.gather(turn(gate), return_exceptions=True))
 
 
 def test_a_refusal_halves_the_limit_once_for_calls_that_were_under_way_together():

@@ -187,6 +187,19 @@ def test_the_audit_finds_sites_and_rubric_text_wherever_they_were():
     assert set(found[found["where"] == "output"]["tool"]) == {"lookup"}
 
 
+def test_the_audit_names_no_address_but_those_of_blocked_sites():
+    said = (
+        "See https://... or https://…, http://user:pw@example.com/, http://[::1, https://example.com/answers.example; "
+        "https://user:pw@answers.example/forth… and https://arxiv.org/abs/2602.11685v2."
+    )
+    with scripted({"*": said}):
+        result = fuse("Tell me of the bridge.", models=["a/x"])
+
+    found: Any = leak_audit([result], TASKS)
+
+    assert set(found["found"]) == {"https://user:pw@answers.example/forth", "https://arxiv.org/abs/2602.11685v2"}
+
+
 def test_the_audit_says_what_was_withheld():
     with Server() as server:
         server.reply("a", [Reply(tool_calls=(("1", "lookup", '{"query": "the rubric"}'),)), Reply("It is red.")])

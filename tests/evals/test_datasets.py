@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -115,6 +118,75 @@ def test_draco_comes_from_the_cache_folder_once_it_is_there(shared: Path):
     assert len(draco.load(download=False)) == 100
 
 
+@pytest.fixture
+def published(shared: Path) -> Iterator[tuple[str, bytes, list[str]]]:
+    """The address of DRACO's file on a server of ours, the file, and what was asked for."""
+    data = (shared / "data" / "draco" / "draco-test.jsonl").read_bytes()
+    asked = list[str]()
+
+    class Files(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Files) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/test.jsonl", data, asked
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("kept", [None, b"the beginning of a fi"])
+def test_draco_is_downloaded_once_also_in_place_of_a_damaged_file(
+    tmp_path: Path, published: tuple[str, bytes, list[str]], kept: bytes | None
+):
+    address, data, asked = published
+    path = tmp_path / "cache" / "draco.jsonl"
+    if kept is not None:
+        path.parent.mkdir()
+        path.write_bytes(kept)
+
+    found = [draco.kept_or_downloaded(path, address=address) for _ in range(2)]
+
+    assert found == [data, data]
+    assert asked == ["/test.jsonl"]
+    assert [each.name for each in path.parent.iterdir()] == ["draco.jsonl"]
+
+
+def test_a_damaged_file_that_may_not_be_downloaded_again_is_an_error():
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    (cache_dir() / f"draco-{draco.REVISION[:7]}.jsonl").write_bytes(b"the beginning of a fi")
+
+    with pytest.raises(SettingsError, match=r"is not DRACO's test\.jsonl"):
+        draco.load(download=False)
+
+
+def test_a_folder_that_takes_no_file_is_an_error_in_one_sentence(
+    tmp_path: Path, published: tuple[str, bytes, list[str]]
+):
+    (tmp_path / "cache").write_text("a file where the folder should be", encoding="utf-8")
+
+    with pytest.raises(SettingsError, match="DRACO can't be kept in"):
+        draco.kept_or_downloaded(tmp_path / "cache" / "draco.jsonl", address=published[0])
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path, published: tuple[str, bytes, list[str]]):
+    path = tmp_path / "draco.jsonl"
+    path.write_bytes(b"the beginning of a fi")
+
+    with path.open("rb") as reader:
+        draco.kept_or_downloaded(path, address=published[0])
+        seen = reader.read()
+
+    assert seen == b"the beginning of a fi"  # who reads the old one goes on with it
+
+
 # --- short answers ----------------------------------------------------------------------------------
 
 
@@ -148,6 +220,65 @@ def test_every_mini_task_can_be_scored_and_takes_its_own_target():
 )
 def test_short_answers_are_right_or_wrong(id: str, answer: str, right: bool):
     assert is_right(evals.mini()[id], answer) is right
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (72, "€72"),
+        (72, r"\(72\)"),
+        (72, r"\$72"),
+        (72, "$72$"),
+        (72, "72 €"),
+        (72, "**72** km/h"),
+        (72, r"\boxed{72\text{ km/h}}"),
+        (72, "72 km/h (45 mph)"),
+        (-5, "−5 °C"),
+        (-5, "-$5"),
+        (90, r"$90^\circ$"),
+        (9.81, "9.81 m/s^2"),
+        (0.5, ".5"),
+        (10_000, "10{,}000 tons"),
+        (1_000_000, "10^6"),
+        (1_500_000, "1.5e6"),
+        (1_500_000, "1.5×10⁶ people"),
+        (1_500_000, r"$1.5 \times 10^{6}$"),
+        (1_500_000, "$1.5 million"),
+        (4_350_000, "4.35 Million"),
+        (500_000, "5 hundred thousand"),
+    ],
+)
+def test_a_number_is_right_however_it_is_written(target: float, said: str):
+    assert is_right(Sample("a", "?", target=(target,)), f"Answer: {said}")
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (5, "5 million"),
+        (5, "5, million"),
+        (5, "5 or 6"),
+        (5, "5 km or 6 km"),
+        (5, "5 (or 6)"),
+        (5, "5-10"),
+        (5, "5–10 km"),
+        (5, "5 to 10"),
+        (5, "5, 6"),
+        (5, "5 and a half"),
+        (5, "5 ½"),
+        (5, "5x10"),
+        (5, "5²"),
+        (5, "5:30"),
+        (1, "1/2"),
+        (1, "1,5"),
+        (1, "1e9999"),
+        (2, "2^10"),
+        (10, "10⁶"),
+        (1.5, "1.5e6"),
+    ],
+)
+def test_what_only_begins_with_the_right_number_is_wrong(target: float, said: str):
+    assert not is_right(Sample("a", "?", target=(target,)), f"Answer: {said}")
 
 
 def test_a_task_of_numbers_alone_is_numeric():

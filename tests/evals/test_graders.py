@@ -76,6 +76,35 @@ def test_a_reply_that_cannot_be_read_is_asked_for_once_more(server: Server):
     assert row["grading_cost"] == pytest.approx((3 * 2 + 2) * 0.01)
 
 
+def test_a_reply_that_twice_cannot_be_read_is_asked_for_anew_by_the_same_call_and_no_other(server: Server):
+    alone = {"alone": at(server, "a")[0]}
+    again = iter([True, False])  # of the two passes the second one's second reply can't be read either
+
+    def mumbles(request: Request) -> Reply:
+        said = str(request.body["messages"][-1]["content"])
+        if "is wet" not in said or (AGAIN in said and next(again)):
+            return reply(request)
+        return Reply("Hm.", cost=0.01)
+
+    def asked() -> list[bool]:
+        return [AGAIN in str(request.body["messages"][-1]["content"]) for request in chats(server)]
+
+    server.reply("grader", mumbles)
+
+    first = evaluated(server, alone, tasks=["night"], passes=2, concurrency=1)
+    before = asked()
+    server.reply("grader", reply)
+    second = evaluated(server, alone, tasks=["night"], passes=2, concurrency=1)
+    after = asked()
+    third = evaluated(server, alone, tasks=["night"], passes=2, concurrency=1)
+
+    assert rows(first)["alone", "night"]["passes"] == 1
+    assert after[len(before) :] == [True]
+    assert (rows(second)["alone", "night"]["passes"], rows(second)["alone", "night"]["score"]) == (2, 100.0)
+    assert asked() == after
+    assert third.verdicts.equals(second.verdicts)
+
+
 def test_a_grader_of_the_panels_own_family_is_warned_of():
     script: Any = {
         "openai/*": "It is warm.",

@@ -246,6 +246,19 @@ def test_a_limit_that_cannot_be_kept_for_want_of_a_price_is_said_before_the_answ
     assert played.requests == []
 
 
+@pytest.mark.parametrize("ask", [evals.evaluate, evals.estimate])
+def test_a_system_that_the_screen_cannot_be_held_before_is_refused_before_the_others_are_paid(ask: Any):
+    which = {"good": "a/b", "hosted": {"models": ["a/b", "c/d"], "engine": "openrouter"}}
+
+    with (
+        scripted({"*": "It is warm."}) as played,
+        pytest.raises(SettingsError, match=r"'hosted' .*screen against leaked"),
+    ):
+        ask(TASKS, which, grader="g/grader")
+
+    assert played.requests == []
+
+
 def test_a_dataset_without_tasks_is_an_error():
     with pytest.raises(SettingsError, match="has no tasks"):
         evals.estimate(Dataset("empty", ()), {"x": "a"})
