@@ -137,6 +137,7 @@ async def _told_run(
     if memory.problem:
         tell(Warned(memory.problem))
     tell(RunEnded(status, begun.now(), error))
+    await memory.settled()  # the very next run finds what this one paid for
     return _checked(state.result())
 
 

@@ -68,8 +68,9 @@ COVERED = """citation => {
 UNFOLD = "result => result.querySelectorAll('details').forEach(part => { part.open = true })"
 
 
-def in_order(text: str, parts: list[str]) -> bool:
-    places = [text.find(part) for part in parts]
+def in_order(text: str, parts: list[str], *, unfolded: bool = False) -> bool:
+    """Unfolded, the list of where sentences come from tells some of it before its own place."""
+    places = [text.rfind(part) if unfolded else text.find(part) for part in parts]
     return -1 not in places and places == sorted(places)
 
 
@@ -243,7 +244,7 @@ def test_an_exported_page_reads_the_same(lab: Lab, tmp_path: Path, sanitize: boo
     page.goto((tmp_path / "export.html").as_uri(), wait_until="domcontentloaded")
 
     text = page.locator("body").inner_text()
-    assert in_order(text, SAYS)
+    assert in_order(text, SAYS, unfolded=sanitize)
     assert ".fm-result" not in text
     assert all(part in text for part in INSIDE) == sanitize  # which turns <details> into text, so that all is unfolded
     if not sanitize:

@@ -181,7 +181,7 @@ def test_a_reply_without_a_report_is_asked_for_anew_the_next_time(server: Server
 
 
 def test_the_report_of_an_attempt_that_broke_off_is_not_called_missing(server: Server):
-    server.reply("judge", [Broken(Reply(SCRIPT["w"], chunks=40), after=39), Reply("Only the answer.")])
+    server.reply("judge", [Broken(Reply(SCRIPT["w"], chunks=40), after=39, kind="truncate"), Reply("Only the answer.")])
 
     told = record(**{**panel(server), "synthesizer": panel(server)["judge"], "one_pass": True})
 
