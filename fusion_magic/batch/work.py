@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import FusionError, SettingsError
 from ..pipeline.budget import Budget, Limit
-from ..pipeline.forecast import estimated
-from ..pipeline.plan import Plan, prepare
+from ..pipeline.forecast import estimated, planned
+from ..pipeline.plan import Plan
 from ..pipeline.request import FusionRequest
-from ..pipeline.strategies import strategy_of
 from ..progress import Progress
 from ..providers import Providers
 from ..request import keys_now, sendable
@@ -172,16 +171,7 @@ class Work:
         self._here.plan = at_half_price(plan) if self._batches else plan
 
     async def _plan(self, *, asks: bool = True) -> Plan:
-        settings, panel = self._order.request.settings, self._order.request.default_panel
-        return await prepare(
-            settings,
-            self._providers,
-            default_panel=panel,
-            alone=self._order.request.given.alone,
-            strategy=strategy_of(settings),
-            asks=asks,
-            notify=lambda text: None,
-        )
+        return await planned(self._order.request, self._providers, lambda text: None, asks=asks)
 
     async def _worker(self) -> None:
         while not self._state.stopped and (item := await self._next()) is not None:

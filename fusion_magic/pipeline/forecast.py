@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import CallError, SettingsError
 from ..events import CallEnded, Event
-from ..providers import ChatRequest, Chunk, Providers
+from ..providers import ChatRequest, Chunk, Notify, Providers
 from ..results import Stage
 from .budget import Budget, limit_of
 from .budget_rounds import RoundsBudget
@@ -57,20 +57,25 @@ async def forecast(plan: Plan, kit: Kit, request: FusionRequest, store: Store | 
     return await asyncio.to_thread(estimate_run, plan, briefing, history=store.experience, reused=reused)
 
 
-async def estimated(request: FusionRequest, providers: Providers, store: Store | None) -> RunEstimate:
-    """The estimate of a run that is not begun. Raises SettingsError as `run`; no key is needed."""
-    given, panel = request.given, request.default_panel
-    plan = request.plan or await prepare(
+async def planned(request: FusionRequest, providers: Providers, notify: Notify, *, asks: bool = True) -> Plan:
+    """The plan of a request, made unless it brings one. Raises as `prepare`."""
+    given = request.given
+    return request.plan or await prepare(
         request.settings,
         providers,
-        default_panel=panel,
+        default_panel=request.default_panel,
         alone=given.alone,
         judged_only=given.judged_only,
         taken=given.labels,
         strategy=strategy_of(request.settings),
-        asks=False,
-        notify=_say_nothing,
+        asks=asks,
+        notify=notify,
     )
+
+
+async def estimated(request: FusionRequest, providers: Providers, store: Store | None) -> RunEstimate:
+    """The estimate of a run that is not begun. Raises SettingsError as `run`; no key is needed."""
+    plan = await planned(request, providers, _say_nothing, asks=False)
     async with request.tools(plan, _say_nothing, store) as kit:
         return await forecast(plan, kit, request, store)
 

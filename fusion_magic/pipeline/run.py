@@ -15,12 +15,12 @@ from ..errors import FusionError, PanelFailed, SettingsError
 from ..events import Event, Fold, Notice, RunEnded, RunStarted, Warned
 from ..providers import Providers
 from ..results import FusionResult
-from .forecast import budget_for
+from .forecast import budget_for, planned
 from .given import NOTHING
 from .kit import Kit
 from .memory import NO_MEMORY, Memory
 from .panel import Skips
-from .plan import Plan, prepare
+from .plan import Plan
 from .question import Run
 from .request import FusionRequest
 from .strategies import carry_out, strategy_of
@@ -109,17 +109,7 @@ async def _told_run(
 ) -> FusionResult:
     tell = sink.tell
     notify = _from_any_thread(lambda text: tell(Notice(text)))
-    given, panel = request.given, request.default_panel
-    plan = request.plan or await prepare(
-        request.settings,
-        providers,
-        default_panel=panel,
-        alone=given.alone,
-        judged_only=given.judged_only,
-        taken=given.labels,
-        strategy=strategy_of(request.settings),
-        notify=notify,
-    )
+    plan = await planned(request, providers, notify)
     sink.memory = memory = _memory(request, plan, store)
     async with request.tools(plan, notify, store) as kit:
         sink.budget = budget = await budget_for(plan, kit, request, store)
