@@ -222,20 +222,21 @@ def map(
     """
     if loop_thread().is_current:
         raise FusionError("map() can't wait inside a run's own event loop; use `await map_async(...)`.")
-    chosen = {"panel": panel, "models": models, "judge": judge, "synthesizer": synthesizer, **settings}
-    own: dict[str, Any] = {"alone": alone, "read": read, "screen": screen, "usable": usable, "batch": batch}
-    order = _order(rows, prompt, schema, max_usd, max_usd_row, concurrency, chosen, client, **own)
+    who: dict[str, Any] = {"panel": panel, "models": models, "judge": judge, "synthesizer": synthesizer}
+    own: dict[str, Any] = {"alone": alone, "read": read, "screen": screen, "usable": usable, "schema": schema}
+    how: dict[str, Any] = {"max_usd": max_usd, "max_usd_row": max_usd_row, "concurrency": concurrency}
+    order = _order(rows, prompt, client=client, batch=batch, **who, **own, **how, **settings)
     return Batch(order, watcher() if progress else Nobody()).wait()
 
 
 async def map_async(rows: Any, prompt: str | Callable[[Any], str], *, progress: bool = True, **arguments: Any) -> Any:
     """`map` for async code, with the same arguments; cancelling the task stops it, and `last()` has the rows so far."""
-    return await Batch(_order_of(rows, prompt, **arguments), watcher() if progress else Nobody())
+    return await Batch(_order(rows, prompt, **arguments), watcher() if progress else Nobody())
 
 
 def map_background(rows: Any, prompt: str | Callable[[Any], str], *, progress: bool = True, **arguments: Any) -> Batch:
     """`map`, with the same arguments, without waiting: the `Batch` has a live `.frame`, `.progress` and `.stop()`."""
-    batch = Batch(_order_of(rows, prompt, **arguments), watcher() if progress else Nobody())
+    batch = Batch(_order(rows, prompt, **arguments), watcher() if progress else Nobody())
     if progress:
         batch.watch()
     return batch
@@ -246,7 +247,7 @@ def last() -> Batch | None:
     return _last
 
 
-def _order_of(
+def _order(
     rows: Any,
     prompt: str | Callable[[Any], str],
     *,
@@ -261,26 +262,6 @@ def _order_of(
     client: Any = None,
     batch: bool = False,
     **chosen: Any,
-) -> Order:
-    own: dict[str, Any] = {"alone": alone, "read": read, "screen": screen, "usable": usable, "batch": batch}
-    return _order(rows, prompt, schema, max_usd, max_usd_row, concurrency, chosen, client, **own)
-
-
-def _order(
-    rows: Any,
-    prompt: str | Callable[[Any], str],
-    schema: type[BaseModel] | None,
-    max_usd: float | None,
-    max_usd_row: float | None,
-    concurrency: int | None,
-    chosen: dict[str, Any],
-    client: Any,
-    *,
-    alone: bool = False,
-    read: Callable[[FusionResult], Any] | None = None,
-    screen: Callable[[str], str] | None = None,
-    usable: Callable[[str], bool] | None = None,
-    batch: bool = False,
 ) -> Order:
     """What is to be done. Raises SettingsError for what can't be asked of any row."""
     concurrency = (BATCH_ROWS if batch else CONCURRENCY) if concurrency is None else concurrency
