@@ -87,6 +87,8 @@ def test_a_run_at_the_limit_starts():
 
     budget.check_start()
 
+    assert not budget.is_limited
+
 
 @pytest.mark.parametrize("seat", ["unknown", Panelist(model="cheap", fallback="unknown")])
 def test_a_model_without_a_price_is_refused_under_a_limit(seat: str | Panelist):
