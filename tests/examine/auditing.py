@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from again import answering
+from fusion_magic import FusionResult, fuse
+from pipeline.asking import panel
 from servers.openrouter import Reply, Request, Server
 
 FACTS = {
@@ -51,3 +53,8 @@ def stating(judge: Callable[[Request], Reply] = fair) -> Iterator[Server]:
         server.reply("other-judge", fair)
         server.reply("writer", lambda request: Reply("\n\n".join(shown(request).values()), cost=0.04))
         yield server
+
+
+def asked(server: Server, **settings: Any) -> FusionResult:
+    """A run of the three on that server."""
+    return fuse("What of the bridge?", **panel(server, "a", "b", "c"), **settings)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 
 from again import New, rebuilt
-from examine.auditing import FACTS, analysis, first_wins, shown, stating
-from fusion_magic import FusionResult, fuse
+from examine.auditing import FACTS, analysis, asked, first_wins, shown, stating
+from fusion_magic import fuse
 from fusion_magic.errors import FusionError, SettingsError
 from fusion_magic.examine.audits import audit_judge, leave_one_out
 from fusion_magic.examine.extra_runs import AuditPrice
@@ -23,10 +22,6 @@ pytestmark = pytest.mark.thorough
 def server() -> Iterator[Server]:
     with stating() as running:
         yield running
-
-
-def asked(server: Server, **settings: Any) -> FusionResult:
-    return fuse("What of the bridge?", **panel(server, "a", "b", "c"), **settings)
 
 
 # --- the judge

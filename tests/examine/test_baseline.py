@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from again import New, rebuilt
-from examine.auditing import FACTS, shown, stating
-from fusion_magic import FusionResult, Panelist, fuse
+from examine.auditing import FACTS, asked, shown, stating
+from fusion_magic import Panelist
 from fusion_magic.errors import FusionError, SettingsError
 from fusion_magic.examine.baseline import baseline
 from fusion_magic.examine.costs import full_cost
-from pipeline.asking import at, chats, panel
+from pipeline.asking import at, chats
 from servers.openrouter import Fault, Reply, Server
 
 
@@ -21,10 +20,6 @@ from servers.openrouter import Fault, Reply, Server
 def server() -> Iterator[Server]:
     with stating() as running:
         yield running
-
-
-def asked(server: Server, **settings: Any) -> FusionResult:
-    return fuse("What of the bridge?", **panel(server, "a", "b", "c"), **settings)
 
 
 @pytest.mark.parametrize("store", [True, False])
