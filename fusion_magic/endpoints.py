@@ -75,6 +75,7 @@ def _host(address: str) -> str | None:
         return None
 
 
+@functools.lru_cache(256)
 def is_loopback(host: str) -> bool:
     """Whether a host name or address is this machine; servers that listen everywhere print 0.0.0.0."""
     try:

@@ -208,6 +208,7 @@ class Relay:
 
     path = Path("store.sqlite3")
     problem = None  # the other process says so itself
+    has_begun = True
 
     def __init__(self, desk: Desk, row: int) -> None:
         self._desk, self._row, self._loop = desk, row, asyncio.get_running_loop()

@@ -18,7 +18,7 @@ from typing import Any
 from ..errors import CallError, RequestRefused, StreamBroken
 from ..prompts import digest
 from ..providers import ChatRequest, Chunk
-from ..providers.chat_completions import body_of
+from ..providers.asked import body_of
 from ..providers.json_values import as_count, as_object, as_text
 from ..providers.refusals import refusal, sentence, stream_refusal
 from ..providers.wire import ChunkReader
@@ -44,7 +44,7 @@ class Line:
     Attributes:
         id: its `custom_id`, the same for the same call in another process.
         request: the call.
-        data: its line in the file.
+        data: its line in the file, until that is sent.
         told: what comes back for it.
     """
 

@@ -38,6 +38,7 @@ async def attempts(
     run: Run, chair: Chair, question: Question, request: ChatRequest, tally: Tally, deadline: float
 ) -> None:
     loop = asyncio.get_running_loop()
+    await run.memory.settled()
     while True:
         async with run.providers.turn(request) as turn:
             deadline += turn.waited

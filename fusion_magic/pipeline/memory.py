@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -95,6 +97,8 @@ class Memory:
         self._store, self._settings, self._any_age = store, settings, any_age
         self._place = place
         self._run = ""
+        self._begun: Future[None] | None = None
+        self._settling: Future[None] | None = None
         self._in_flight: set[tuple[Stage, str]] = set()
         self._drafts: Mapping[tuple[Stage, str], str] = {}
 
@@ -156,7 +160,7 @@ class Memory:
         match event:
             case RunStarted():
                 self._run = event.id
-                self._store.begin(event, self._place, self._settings.thread)
+                self._begun = self._store.begin(event, self._place, self._settings.thread)
             case RunEnded():
                 self._store.end(state.result(), self._place)
             case Delta() | Notice():
@@ -192,10 +196,27 @@ class Memory:
                 self._drafts = drafts
                 self._store.draft(self._run, drafts)
 
-    async def settled(self) -> None:
-        """Wait until all that was kept is on the disk."""
+    def settle(self) -> None:
+        """Have all that was kept written to the disk; the next call waits for it, see `settled`."""
         if self._store is not None:
-            await asyncio.wait([asyncio.wrap_future(self._store.settled())], timeout=SETTLE_SECONDS)
+            self._settling = self._store.settled()
+
+    async def settled(self) -> None:
+        """Wait until what was to be written is on the disk, if it is not long since."""
+        if self._settling is not None and not self._settling.done():
+            await asyncio.wait([asyncio.wrap_future(self._settling)], timeout=SETTLE_SECONDS)
+
+    async def has_begun(self) -> None:
+        """Wait until the run's beginning is on the disk, or `problem` says why not; mostly it is, long since."""
+        if self._begun is not None and not self._begun.done():
+            self.settle()
+            await self.settled()
+
+    async def has_ended(self) -> None:
+        """Wait until all is on the disk, in a child of multiprocessing: it may be gone as soon as it has returned."""
+        if (processes := sys.modules.get("multiprocessing.process")) and processes.parent_process():
+            self.settle()
+            await self.settled()
 
     # --- what the reader should know -----------------------------------------------------------------
 
@@ -203,7 +224,8 @@ class Memory:
         """Open the store; returns what to say of it: where it is, the first time, or what is lost without it."""
         if self._store is None:
             return () if self._settings.store else (NOT_KEPT,)
-        if await asyncio.to_thread(self._store.is_new):
+        is_new = self._store.is_new() if self._store.has_begun else await asyncio.to_thread(self._store.is_new)
+        if is_new:
             return (f"Calls and results are kept in {shown(self._store.path)}; --no-store keeps nothing.",)
         return ()
 
@@ -214,4 +236,4 @@ class Memory:
 
 
 NOT_KEPT = "Nothing of this run is kept (--no-store): it can be neither reused nor, after a crash, resumed."
-NO_MEMORY = Memory(None, Settings())
+NO_MEMORY = Memory(None, Settings.model_construct())  # unchecked: at import nothing is there yet to check with

@@ -118,16 +118,16 @@ async def _told_run(
         try:
             if request.before_calls is not None:
                 await request.before_calls()
-            await memory.settled()  # a run that is paid for can always be found
             async with memory.keeping_drafts(state):
                 status, error = await carry_out(begun, plan, kit, request, skips)
         except asyncio.CancelledError:
             tell(RunEnded("cancelled", begun.now(), "The run was stopped."))
             raise
+    await memory.has_begun()
     if memory.problem:
         tell(Warned(memory.problem))
     tell(RunEnded(status, begun.now(), error))
-    await memory.settled()  # the very next run finds what this one paid for
+    await memory.has_ended()
     return _checked(state.result())
 
 

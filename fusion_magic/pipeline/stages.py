@@ -50,7 +50,7 @@ class Work:
         """Ask the panel, or these of its seats; returns the answers in seat order, perhaps none."""
         plan = self.plan if seats is None else replace(self.plan, seats=seats)
         responses = await ask_panel(self.run, plan, briefing or self.briefing, self.skips)
-        await self.run.memory.settled()
+        self.run.memory.settle()
         return responses
 
     async def analysis(self, responses: tuple[Response, ...], matter: Matter | None = None) -> Analysis | None:
@@ -60,7 +60,7 @@ class Work:
             self.run.emit(AnalysisReady(given))
             return given
         analysis = await judge(self.run, self.plan, matter or self.matter(), responses, self.kit)
-        await self.run.memory.settled()
+        self.run.memory.settle()
         return analysis
 
     async def answer(
@@ -83,6 +83,7 @@ class Work:
             analysis, is_written = await compare_and_write(self.run, self.plan, matter, responses)
         except CallError as exc:
             return self.unanswered(exc)
+        self.run.memory.settle()
         return self.ended() if is_written else await self.answer(responses, analysis, matter)
 
     def judged(self, analysis: Analysis | None) -> Ending:

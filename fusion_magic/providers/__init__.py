@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pydantic import SecretStr
 
 from ..endpoints import Endpoint
 from ..errors import CallError
+from ..folders import config_dir
 from ..prices import FREE, UNKNOWN, Price
 from ..results import Source, Stage, Usage
 from ..settings import Effort
 
 Message = Mapping[str, Any]
+KEY_SECONDS = 1.0  # for so long a stored key that was found is not looked for again: a run asks for every call
+NO_KEY = SecretStr("")  # in a request: none is needed
 Notify = Callable[[str], None]
 
 
@@ -117,6 +122,12 @@ class Chunk:
     echo: Mapping[str, Any] = field(default_factory=dict[str, Any])
     inner: tuple[Inner, ...] = ()
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it brings text or thoughts and nothing else."""
+        beside = self.finish or self.usage or self.sources or self.tool_calls or self.server_uses or self.echo
+        return not (beside or self.inner) and self.cost is None
+
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
@@ -167,8 +178,11 @@ class Provider(Protocol):
 class Providers:
     """The provider of every endpoint: the client, the embedded model, or a script that is installed."""
 
+    batched = False  # whether calls wait for batches of their endpoints
+
     def __init__(self, client: Provider | None = None) -> None:
         self._client = client
+        self._keys: dict[tuple[Endpoint, Path], tuple[float, SecretStr | None]] = {}
         # The way of asking for JSON that worked, by address and model; see pipeline/judge.py.
         self.json_levels: dict[tuple[str, str], int] = {}
         # Models that have refused tools, by address and model; see pipeline/tool_loop.py.
@@ -184,7 +198,7 @@ class Providers:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Chunks from whoever answers for the request's endpoint."""
-        from .scripted import installed
+        from .installed import installed
 
         if request.simulated:
             from .simulated import failing
@@ -195,7 +209,8 @@ class Providers:
         elif request.endpoint.is_local:
             answers = self.client.stream(await self._to_child(request))
         else:
-            answers = self.client.stream(request)
+            key = request.key or await self._key(request.endpoint) or NO_KEY
+            answers = self.client.stream(replace(request, key=key))
         async with aclosing(answers):  # else the connection stays open until the garbage collector comes by
             async for chunk in answers:
                 yield chunk
@@ -206,6 +221,18 @@ class Providers:
         child = await asyncio.to_thread(start, notify=_say_nothing)
         endpoint = request.endpoint.model_copy(update={"base_url": child.base_url})
         return replace(request, endpoint=endpoint, key=SecretStr(child.key))
+
+    async def _key(self, endpoint: Endpoint) -> SecretStr | None:
+        from .chat_completions import is_at_hand, off_loop, require_key
+
+        if is_at_hand(endpoint):
+            return require_key(endpoint)
+        place = endpoint, config_dir()
+        found_at, key = self._keys.get(place, (-KEY_SECONDS, None))
+        if time.monotonic() - found_at >= KEY_SECONDS:
+            key = await off_loop(require_key, endpoint)
+            self._keys[place] = time.monotonic(), key
+        return key
 
     def turn(self, request: ChatRequest) -> AbstractAsyncContextManager[Turn]:
         """The block in which one attempt is made; here it begins at once."""
@@ -218,7 +245,7 @@ class Providers:
             KeyMissing: the endpoint needs a key and none was found.
             LocalModelError: the embedded model can't run here.
         """
-        from .scripted import installed
+        from .installed import installed
 
         if installed():
             return
@@ -227,9 +254,7 @@ class Providers:
 
             await asyncio.to_thread(start, notify=notify)
         else:
-            from .chat_completions import off_loop, require_key
-
-            await off_loop(require_key, endpoint)
+            await self._key(endpoint)
 
     async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
         """The endpoint's catalogue; the embedded model's has one entry."""

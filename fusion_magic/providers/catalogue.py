@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import hashlib
 import os
 import re
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import TypeAdapter
 
@@ -19,7 +18,7 @@ from ..endpoints import Endpoint
 from ..errors import CallError, KeyMissing
 from ..folders import cache_dir
 from . import ModelInfo, Providers
-from .scripted import installed
+from .installed import installed
 
 DAY = 86_400.0
 # A model that does not write answers, by its id: a guard's verdict is text, and not every endpoint says what comes out.
@@ -28,8 +27,7 @@ NO_WRITER = re.compile(r"guard|safety|moderation|embed|rerank|image|vision-only|
 ROUTED = frozenset({"nitro", "floor", "exacto", "online"})
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """What is known of an endpoint's models.
 
     Attributes:
@@ -100,6 +98,8 @@ def find(models: Iterable[ModelInfo], slug: str) -> ModelInfo | None:
 
 def successors(models: Iterable[ModelInfo], slug: str, count: int = 3) -> list[str]:
     """The nearest present models of a slug that has vanished: the same vendor's first, then by likeness."""
+    import difflib
+
     vendor = slug.lstrip("~").partition("/")[0]
     ids = [model.id for model in models]
     kin = [name for name in ids if name.lstrip("~").partition("/")[0] == vendor]

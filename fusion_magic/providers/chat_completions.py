@@ -4,37 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
-from contextlib import aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from functools import lru_cache, partial
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol, cast
 from urllib.parse import urlsplit
 
 import httpx
-from httpx_sse import EventSource
 from pydantic import SecretStr
 
 from ..endpoints import Endpoint
 from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, StreamBroken
 from ..keys import find_key, require_sendable
 from . import ChatRequest, Chunk, ModelInfo
+from .asked import body_of, headers_of
+from .event_stream import EventReader
 from .json_values import as_list, as_object, as_text
-from .network import paced
+from .network import PacedTransport, client_of, plain_client
 from .refusals import refusal, stream_refusal
 from .wire import ChunkReader, model_info
 
-# Kept-alive connections: httpx looks at every idle one for each request, so a large pool is slower.
-LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=20)
-# OpenRouter's guard against a fusion inside a fusion, and its attribution headers.
-OPENROUTER_HEADERS = {
-    "x-openrouter-fusion-depth": "1",
-    "HTTP-Referer": "https://github.com/fusion-magic/fusion_magic",
-    "X-OpenRouter-Title": "fusion_magic",
-}
-LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://0.0.0.0", "all://[::1]")
 ERROR_BODY_LIMIT = 65_536
 # Seconds that a server has to end a stream after its [DONE]; nearly always the end came in the same packet.
 END_OF_BODY = 0.1
+DONE = b"[DONE]"
+
+log = logging.getLogger("fusion_magic")
+Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
 
 def sendable_key(endpoint: Endpoint) -> SecretStr | None:
@@ -59,9 +59,14 @@ def require_key(endpoint: Endpoint) -> SecretStr | None:
     return key
 
 
+def is_at_hand(endpoint: Endpoint) -> bool:
+    """Whether the environment has the endpoint's key."""
+    return bool(endpoint.key_env and os.environ.get(endpoint.key_env, "").strip())
+
+
 async def off_loop(find: Callable[[Endpoint], SecretStr | None], endpoint: Endpoint) -> SecretStr | None:
     """The key that `find` finds, without holding up the event loop: a locked keychain waits for its user."""
-    if endpoint.key_env and os.environ.get(endpoint.key_env, "").strip():
+    if is_at_hand(endpoint):
         return find(endpoint)
     return await asyncio.to_thread(find, endpoint)
 
@@ -108,14 +113,16 @@ class ChatCompletions:
     def __init__(self, transport: httpx.AsyncBaseTransport | None = None) -> None:
         # Proxies and certificates come from the environment, as httpx users expect; loopback goes direct.
         # Timeouts are the caller's: it knows first token from gap, which httpx does not.
-        direct: dict[str, httpx.AsyncBaseTransport | None] = {} if transport else dict.fromkeys(LOOPBACK)
         self._no_way_out = ""
+        direct = transport or PacedTransport()
         try:
-            self._http = paced(httpx.AsyncClient(transport=transport, mounts=direct, limits=LIMITS, timeout=None))
+            self._http, by_proxy = client_of(direct) if transport is None else (plain_client(direct), False)
         except (ImportError, ValueError, OSError, httpx.InvalidURL) as exc:
-            # A proxy or certificate that can't be used must not stop the embedded model or a server of one's own.
-            self._no_way_out = _reason(exc)
-            self._http = paced(httpx.AsyncClient(limits=LIMITS, timeout=None, trust_env=False))
+            # A proxy that can't be used must not stop the embedded model or a server of one's own.
+            self._no_way_out, by_proxy = _reason(exc), False
+            self._http = plain_client(direct)
+        self._headers = dict(self._http.headers)
+        self._send: Send = partial(self._http.send, stream=True) if by_proxy else direct.handle_async_request
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -123,16 +130,17 @@ class ChatCompletions:
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """Ask, and yield what comes. Raises KeyMissing or a CallError; StreamBroken if the end is missing."""
-        endpoint, key = request.endpoint, request.key or await off_loop(require_key, request.endpoint)
+        endpoint, key = request.endpoint, request.key
+        if key is None:
+            key = await off_loop(require_key, endpoint)
         wire = _wire_of(request)
         self._check_way_out(request.name, endpoint)
         with translated(request.name, endpoint):
-            async with self._http.stream(
-                "POST",
-                f"{endpoint.base_url}{wire.path}",
-                json=wire.body(request),
-                headers=wire.headers(endpoint, key),
-                timeout=httpx.Timeout(None, connect=request.connect_timeout),
+            async with self._response(
+                _address(endpoint.base_url + wire.path),
+                wire.body(request),
+                wire.headers(endpoint, key),
+                request.connect_timeout,
             ) as response:
                 if request.hear:
                     request.hear(response.headers)
@@ -141,6 +149,26 @@ class ChatCompletions:
                 async with aclosing(_chunks(request, response, key, wire.reader(key))) as chunks:
                     async for chunk in chunks:
                         yield chunk
+
+    @asynccontextmanager
+    async def _response(
+        self, url: httpx.URL, body: dict[str, Any], headers: Mapping[str, str], connect_timeout: float
+    ) -> AsyncGenerator[httpx.Response]:
+        """What is answered to a POST; past the client's cookies, redirects and hooks, which take half of its time."""
+        request = httpx.Request(
+            "POST",
+            url,
+            headers={**self._headers, **headers, "Content-Type": "application/json"},
+            content=json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8"),
+            extensions={"timeout": {"connect": connect_timeout}},
+        )
+        response = await self._send(request)
+        response.request = request
+        log.debug("POST %s: %d", url, response.status_code)
+        try:
+            yield response
+        finally:
+            await response.aclose()
 
     async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
         """The endpoint's /models. Raises CallError or KeyMissing."""
@@ -171,9 +199,7 @@ class ChatCompletions:
 
     def _check_way_out(self, name: str, endpoint: Endpoint) -> None:
         if self._no_way_out and not endpoint.is_loopback:
-            raise EndpointUnreachable(
-                f"{name}: the environment's proxy or certificate settings can't be used ({self._no_way_out})."
-            )
+            raise EndpointUnreachable(f"{name}: the environment's proxy settings can't be used ({self._no_way_out}).")
 
 
 async def _chunks(
@@ -183,15 +209,15 @@ async def _chunks(
     kind = response.headers.get("content-type", "").lower()
     if "html" in kind:
         raise StreamBroken(f"{request.name}: a web page came instead of an answer; base_url usually ends in /v1.")
-    response.encoding = "utf-8-sig"  # event streams are UTF-8 whatever the header says, perhaps with a mark
-    objects = _whole_body(request, response) if "json" in kind else _events(request, response)
+    readings = _whole_body(response) if "json" in kind else _events(response)
     try:
-        async with aclosing(objects):
-            async for data in objects:
-                if error := reader.error_in(data):
-                    raise stream_refusal(request, error, key)
-                if chunk := reader.read(data):
+        async with aclosing(readings):
+            async for events in readings:
+                chunks, error = _told(events, request, key, reader)
+                for chunk in joined(chunks):
                     yield chunk
+                if error:
+                    raise error
     except (httpx.HTTPError, CallError):
         if not reader.finished:  # a complaint after the complete answer takes nothing away
             raise
@@ -200,88 +226,65 @@ async def _chunks(
         raise StreamBroken(f"{request.name}: {what}; it was not taken for a whole one.", retryable=True)
 
 
-async def _whole_body(request: ChatRequest, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
-    yield _json(await response.aread(), request)
+def _told(
+    events: list[bytes], request: ChatRequest, key: SecretStr | None, reader: Reader
+) -> tuple[list[Chunk], CallError | None]:
+    """What has come at once, up to the first error in it."""
+    chunks: list[Chunk] = []
+    try:
+        for event in events:
+            data = _json(event, request)
+            if error := reader.error_in(data):
+                return chunks, stream_refusal(request, error, key)
+            if chunk := reader.read(data):
+                chunks.append(chunk)
+    except CallError as exc:
+        return chunks, exc
+    return chunks, None
 
 
-async def _events(request: ChatRequest, response: httpx.Response) -> AsyncGenerator[dict[str, Any], None]:
-    """The objects of an event stream, up to its [DONE]."""
-    response.headers["content-type"] = "text/event-stream"  # gateways say text/plain, or nothing
-    async with aclosing(EventSource(response).aiter_sse()) as events:
-        async for event in events:
-            said = event.data.strip()
-            if said == "[DONE]":
+def joined(chunks: list[Chunk]) -> Iterator[Chunk]:
+    """Neighbours that bring text alone as one: what came together is told together."""
+    for (is_plain, *_), group in groupby(chunks, lambda chunk: (chunk.is_plain, chunk.served, chunk.request_id)):
+        several = list(group)
+        if is_plain and len(several) > 1:
+            text, reasoning = ("".join(parts) for parts in zip(*((c.text, c.reasoning) for c in several), strict=True))
+            yield replace(several[0], text=text, reasoning=reasoning)
+        else:
+            yield from several
+
+
+async def _whole_body(response: httpx.Response) -> AsyncGenerator[list[bytes], None]:
+    yield [await response.aread()]
+
+
+async def _events(response: httpx.Response) -> AsyncGenerator[list[bytes], None]:
+    """The data of an event stream's events up to its [DONE], as they come together."""
+    reader = EventReader()
+    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as pieces:
+        async for piece in pieces:
+            events = [said for event in reader.feed(piece) if (said := event.strip())]
+            is_done = DONE in events
+            if events:
+                yield events[: events.index(DONE)] if is_done else events
+            if is_done:
                 break
-            if said:  # once an event had an id, httpx-sse makes an empty event of each comment
-                yield _json(said, request)
         # A response that is read to its end leaves its connection to the next call.
         with suppress(TimeoutError, httpx.HTTPError):
             async with asyncio.timeout(END_OF_BODY):
-                async for _ in events:
+                async for _ in pieces:
                     pass
 
 
-def body_of(request: ChatRequest) -> dict[str, Any]:
-    """The JSON body of a request, in OpenRouter's form or in the one other servers share."""
-    body: dict[str, Any] = {"model": request.model, "messages": list(request.messages), "stream": True}
-    optional = {
-        "temperature": request.temperature,
-        "seed": request.seed,
-        "response_format": request.response_format,
-    }
-    body |= {name: value for name, value in optional.items() if value is not None}
-    if request.tools:
-        body |= {"tools": list(request.tools)} | ({"tool_choice": request.tool_choice} if request.tool_choice else {})
-    if request.endpoint.is_openrouter:
-        body |= _openrouter_body(request)
-    else:
-        # OpenAI's own models take only the new name; other servers know the old one.
-        limit = "max_completion_tokens" if request.endpoint.name == "openai" else "max_tokens"
-        body |= {limit: request.max_tokens, "stream_options": {"include_usage": True}}
-        if request.effort:
-            body["reasoning_effort"] = request.effort
-    return body | dict(request.extra)
+@lru_cache(64)  # to read an address takes longer than to send a request
+def _address(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
-def _openrouter_body(request: ChatRequest) -> dict[str, Any]:
-    body: dict[str, Any] = {"max_completion_tokens": request.max_tokens}
-    if request.effort:
-        body["reasoning"] = {"effort": request.effort}
-    if request.private:
-        body["provider"] = {"data_collection": "deny", "zdr": True}
-    if request.steps and any(str(tool["type"]).startswith("openrouter:") for tool in request.tools):
-        # After these steps OpenRouter makes one turn without tools, so that the answer is text.
-        body["stop_server_tools_when"] = [{"type": "step_count_is", "step_count": request.steps}]
-    if request.session:
-        body["session_id"] = request.session
-    if _goes_on(request):
-        body["cache_control"] = {"type": "ephemeral"}
-    return body
-
-
-def _goes_on(request: ChatRequest) -> bool:
-    """Whether a longer request is likely to begin like this one, with a model that caches only what it is told to.
-
-    Others cache by themselves. Judge and synthesizer begin alike too, but a schema for the reply, which only the judge
-    has, makes Anthropic's models cache anew; writing a cache that nobody reads costs a quarter more.
-    """
-    model = request.model.removeprefix("~")
-    return model.startswith("anthropic/") and (bool(request.tools) or len(request.messages) > 2)
-
-
-def headers_of(endpoint: Endpoint, key: SecretStr | None) -> dict[str, str]:
-    """Headers of a request; OpenRouter's own go to OpenRouter only."""
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
-    if endpoint.is_local:
-        # The embedded server closes some kept-alive connections just as they are used again: 3 % of calls failed.
-        headers |= {"Connection": "close"}
-    return headers | OPENROUTER_HEADERS if endpoint.is_openrouter else headers
-
-
-def _json(data: str | bytes, request: ChatRequest) -> dict[str, Any]:
+def _json(data: bytes, request: ChatRequest) -> dict[str, Any]:
     parsed: object = None
     with suppress(ValueError, RecursionError):  # no cause is kept: it would hold all that was sent
-        parsed = json.loads(data)
+        parsed = json.loads(data.decode("utf-8", "replace").removeprefix("\ufeff"))
     if not isinstance(parsed, dict):
         raise StreamBroken(f"{request.name}: the server sent something that is no JSON object.", retryable=True)
     return cast("dict[str, Any]", parsed)

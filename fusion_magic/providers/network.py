@@ -1,8 +1,4 @@
-"""Connections that hand over what a model streams some 25 times a second, not once for each token.
-
-What a token costs is mostly the way from its packet through HTTP, event stream and JSON to whoever waits. A view
-redraws ten times a second, so packets may gather; the first of a response and its end are never held back.
-"""
+"""The network below httpx: where connections come from, which is used again, and when it goes by a proxy."""
 
 from __future__ import annotations
 
@@ -10,203 +6,149 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncGenerator
+from urllib.request import getproxies
 
-import httpcore
 import httpx
 
-PAUSE = 0.04  # seconds that packets may gather; half of what a view waits between two drawings
-AT_ONCE = 3  # readings of a response that come without a pause: its head, and the first token
-MOST = 262_144  # bytes that wait here before the other side has to
-ENOUGH = 32_768  # bytes that are handed over without a pause
-ENDS = (b"0\r\n\r\n", b"[DONE]\n\n", b"[DONE]\r\n\r\n", b"[DONE]\n\n\r\n", b"[DONE]\r\n\r\n\r\n")
+from .connection import Connection
+
+KEPT = 64  # idle connections to one server; the next request takes the last one, so their number costs nothing
+KEPT_SECONDS = 4.0  # uvicorn and Node.js close what has been idle for 5 s; one that closes as it is used is a lost call
+PORTS = {"http": 80, "https": 443}
+LOOPBACK = ("all://localhost", "all://127.0.0.1", "all://0.0.0.0", "all://[::1]")
+
+Origin = tuple[str, str, int]
 
 
-class PacedStream(asyncio.Protocol, httpcore.AsyncNetworkStream):
-    """A connection over asyncio's own transport. One task reads at a time, as httpcore does."""
+class PacedTransport(httpx.AsyncBaseTransport):
+    """Such connections for an httpx client, kept alive; without proxies."""
 
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
-        self._ended, self._error = False, None
-        self._reader: asyncio.Future[None] | None = None
-        self._is_calm = False  # the reader waits for the end of its pause, not for data
-        self._writer: asyncio.Future[None] | None = None
-        self._is_full = self._is_held = False
-        self._readings, self._read_at = 0, 0.0
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._context = tls
+        self._idle: dict[Origin, list[Connection]] = {}
+        self._is_closed = False
 
-    # --- what asyncio says
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport  # type: ignore[assignment] - a stream's protocol gets a stream's transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        if len(self._buffer) > MOST and not self._is_held and self._transport:
-            self._is_held = True
-            self._transport.pause_reading()
-        if not self._is_calm or self._is_urgent():
-            _wake(self._reader)
-
-    def eof_received(self) -> None:
-        self._ended = True
-        _wake(self._reader)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._ended, self._error = True, exc
-        _wake(self._reader)
-        _wake(self._writer)
-
-    def pause_writing(self) -> None:
-        self._is_full = True
-
-    def resume_writing(self) -> None:
-        self._is_full = False
-        _wake(self._writer)
-
-    # --- what httpcore asks
-
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        """What has come; b"" at the end. Raises httpcore.ReadTimeout or ReadError."""
-        if not self._buffer and not self._ended:
-            await self._data(timeout, calm=False)
-            if not self._buffer and not self._ended:
-                raise httpcore.ReadTimeout
-        left = self._read_at + PAUSE - self._loop.time()
-        if left > 0 and self._readings >= AT_ONCE and not self._is_urgent():
-            await self._data(left, calm=True)
-        self._readings, self._read_at = self._readings + 1, self._loop.time()
-        if not self._buffer and self._error:
-            raise httpcore.ReadError(str(self._error)) from self._error
-        data = bytes(self._buffer[:max_bytes])
-        del self._buffer[:max_bytes]
-        if self._is_held and self._transport and len(self._buffer) < MOST // 2:
-            self._is_held = False
-            self._transport.resume_reading()
-        return data
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        """Send. Raises httpcore.WriteTimeout or WriteError."""
-        if self._ended or self._transport is None:
-            raise httpcore.WriteError("The connection is closed.")
-        self._readings = 0
-        self._transport.write(buffer)
-        if not self._is_full:
-            return
-        self._writer = self._loop.create_future()
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the response's body is still to come. Raises httpx.TransportError."""
+        origin = _origin(request.url)
+        connection = self._take(origin) or await self._connect(origin, request.extensions.get("timeout", {}))
         try:
-            async with asyncio.timeout(timeout):
-                await self._writer
-        except TimeoutError as exc:
-            raise httpcore.WriteTimeout from exc
-        if self._ended:
-            raise httpcore.WriteError(str(self._error or "The connection was closed."))
+            incoming = await connection.ask(request)
+        except BaseException:
+            connection.close()
+            raise
+        return httpx.Response(
+            incoming.status,
+            headers=incoming.headers,
+            stream=_Body(self, origin, connection, request),
+            extensions={"http_version": b"HTTP/1.1", "reason_phrase": incoming.reason},
+        )
 
     async def aclose(self) -> None:
-        """Close at once: what was still to be sent is of no use."""
-        if self._transport is not None:
-            self._transport.close()
-            await asyncio.sleep(0)
-            self._transport.abort()
+        """Close what is idle; what is in use ends with its response."""
+        self._is_closed = True
+        for connection in (connection for idle in self._idle.values() for connection in idle):
+            connection.close()
+        self._idle.clear()
+        await asyncio.sleep(0)
 
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        """This stream, encrypted. Raises httpcore.ConnectTimeout or ConnectError."""
-        assert self._transport is not None
-        plain = self._transport
-        try:
-            async with asyncio.timeout(timeout):
-                self._transport = await self._loop.start_tls(plain, self, ssl_context, server_hostname=server_hostname)
-        except (TimeoutError, OSError, EOFError) as exc:
-            plain.abort()
-            raise _connecting(exc) from exc
-        return self
+    def put_back(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection for the next request."""
+        if self._is_closed:
+            return connection.close()
+        idle = self._idle.setdefault(origin, [])
+        connection.idle_since = asyncio.get_running_loop().time()
+        idle.append(connection)
+        while len(idle) > KEPT or idle[0].idle_since < connection.idle_since - KEPT_SECONDS:
+            idle.pop(0).close()
 
-    def get_extra_info(self, info: str) -> Any:
-        """What httpcore wants to know of the connection; an idle one that is readable has been closed."""
-        if info == "is_readable":
-            return self._ended or bool(self._buffer)
-        names = {"client_addr": "sockname", "server_addr": "peername"}
-        return self._transport.get_extra_info(names.get(info, info)) if self._transport else None
+    def _take(self, origin: Origin) -> Connection | None:
+        """The connection that was used last, if it still is one."""
+        idle = self._idle.get(origin, ())
+        oldest = asyncio.get_running_loop().time() - KEPT_SECONDS
+        while idle:
+            connection = idle.pop()
+            if connection.is_open and connection.idle_since >= oldest:
+                return connection
+            connection.close()
+        return None
 
-    async def _data(self, seconds: float | None, *, calm: bool) -> None:
-        """Wait for data, for something urgent among it if `calm`, or for some seconds."""
-        self._reader, self._is_calm = self._loop.create_future(), calm
-        alarm = None if seconds is None else self._loop.call_later(seconds, _wake, self._reader)
-        try:
-            await self._reader
-        finally:
-            self._reader, self._is_calm = None, False
-            if alarm:
-                alarm.cancel()
-
-    def _is_urgent(self) -> bool:
-        """Whether what is there should not wait: the end, part of a line, or much."""
-        buffer = self._buffer
-        return self._ended or not buffer.endswith(b"\n") or buffer.endswith(ENDS) or len(buffer) > ENOUGH
-
-
-class PacedBackend(httpcore.AsyncNetworkBackend):
-    """Makes such connections."""
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Connect. Raises httpcore.ConnectTimeout or ConnectError."""
+    async def _connect(self, origin: Origin, timeouts: dict[str, float | None]) -> Connection:
+        scheme, host, port = origin
         loop = asyncio.get_running_loop()
-        own = (local_address, 0) if local_address else None
+        tls = self._tls() if scheme == "https" else None
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(timeouts.get("connect")):
                 # RFC 8305: of a name's addresses the next is tried after a quarter of a second.
                 delay = None if _is_address(host) else 0.25
-                transport, stream = await loop.create_connection(
-                    PacedStream, host, port, local_addr=own, happy_eyeballs_delay=delay
+                _, connection = await loop.create_connection(
+                    Connection, host, port, ssl=tls, happy_eyeballs_delay=delay
                 )
-        except (TimeoutError, OSError) as exc:
-            raise _connecting(exc) from exc
-        for option in socket_options or ():
-            transport.get_extra_info("socket").setsockopt(*option)
-        return stream
+        except (OSError, UnicodeError) as exc:
+            # What the system calls a timeout has an errno; it is one more way of not getting through.
+            if isinstance(exc, TimeoutError) and exc.errno is None:
+                raise httpx.ConnectTimeout("no connection in time") from exc
+            raise httpx.ConnectError(str(exc)) from exc
+        return connection
 
-    async def sleep(self, seconds: float) -> None:
-        """Between two tries to connect."""
-        await asyncio.sleep(seconds)
+    def _tls(self) -> ssl.SSLContext:
+        """Made when the first server needs it: reading the certificates takes longer than a whole local call."""
+        if self._context is None:
+            try:
+                self._context = httpx.create_ssl_context()
+            except OSError as exc:
+                raise httpx.UnsupportedProtocol(f"the environment's certificate settings can't be used: {exc}") from exc
+            self._context.set_alpn_protocols(["http/1.1"])
+        return self._context
 
 
-def paced(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """The client with such connections.
+class _Body(httpx.AsyncByteStream):
+    """The body of a response, and what becomes of its connection."""
 
-    httpcore takes a backend and httpx passes none on, so it is set in the pools; others stay as they are.
+    def __init__(self, owner: PacedTransport, origin: Origin, connection: Connection, request: httpx.Request) -> None:
+        self._owner, self._origin, self._connection = owner, origin, connection
+        self._timeout: float | None = request.extensions.get("timeout", {}).get("read")
+        self._is_last = request.headers.get("connection", "").lower() == "close"
+        self._is_closed = False
+
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        return self._connection.body(self._timeout)
+
+    async def aclose(self) -> None:
+        """Leave the connection to the next request, or close it where more would come."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._connection.finished() and not self._is_last:
+            self._owner.put_back(self._origin, self._connection)
+        else:
+            self._connection.close()
+            await asyncio.sleep(0)
+
+
+def client_of(direct: httpx.AsyncBaseTransport) -> tuple[httpx.AsyncClient, bool]:
+    """A client that goes `direct`, but through httpx's own connections to a proxy of the environment; whether one is.
+
+    Raises ImportError, ValueError, OSError or httpx.InvalidURL for a proxy that can't be used.
     """
-    for transport in (client._transport, *client._mounts.values()):  # pyright: ignore[reportPrivateUsage]
-        pool = getattr(transport, "_pool", None)
-        if hasattr(pool, "_network_backend"):
-            pool._network_backend = PacedBackend()  # pyright: ignore[reportOptionalMemberAccess]
-    return client
+    if {"http", "https", "all"}.isdisjoint(getproxies()):
+        return plain_client(direct), False
+    return httpx.AsyncClient(mounts=dict.fromkeys(LOOPBACK, direct), timeout=None), True
+
+
+def plain_client(direct: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    """A client that goes `direct`, without any proxy; timeouts are the caller's."""
+    return httpx.AsyncClient(transport=direct, timeout=None, trust_env=False)
+
+
+def _origin(url: httpx.URL) -> Origin:
+    if url.scheme not in PORTS or not url.raw_host:
+        raise httpx.UnsupportedProtocol(f"an address begins with http:// or https://, not {str(url)[:40]!r}")
+    return url.scheme, url.raw_host.decode("ascii"), url.port or PORTS[url.scheme]
 
 
 def _is_address(host: str) -> bool:
     with contextlib.suppress(ValueError):
         return bool(ipaddress.ip_address(host))
     return False
-
-
-def _connecting(exc: TimeoutError | OSError | EOFError) -> Exception:
-    """Why there is no connection, as httpcore has it."""
-    # What the system calls a timeout has an errno; it is one more way of not getting through.
-    is_ours = isinstance(exc, TimeoutError) and exc.errno is None
-    return httpcore.ConnectTimeout(str(exc)) if is_ours else httpcore.ConnectError(str(exc))
-
-
-def _wake(waiting: asyncio.Future[None] | None) -> None:
-    if waiting is not None:
-        with contextlib.suppress(asyncio.InvalidStateError):
-            waiting.set_result(None)

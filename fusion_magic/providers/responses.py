@@ -12,7 +12,8 @@ from pydantic import SecretStr, TypeAdapter
 from ..endpoints import Endpoint
 from ..results import Source
 from . import ChatRequest, Chunk, Inner, Message, ServerUse
-from .chat_completions import Wire, headers_of
+from .asked import headers_of
+from .chat_completions import Wire
 from .json_values import as_count, as_list, as_object, as_text
 from .refusals import sentence
 from .wire import ChunkReader

@@ -20,6 +20,7 @@ from typing import Any, Self
 from ..errors import CallError, StreamBroken
 from ..results import Source, Usage
 from . import ChatRequest, Chunk, ToolCall
+from .installed import scripts
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,6 @@ class Line:
 
 Scripted = str | Mapping[str, Any] | Line | CallError
 Answer = Scripted | Sequence[Scripted] | Callable[[ChatRequest], Scripted]
-_installed: list[Script] = []
 
 
 class Script:
@@ -79,8 +79,8 @@ class Script:
 
     def close(self) -> None:
         """Stop answering; what was installed before answers again."""
-        if self in _installed:
-            _installed.remove(self)
+        if self in scripts:
+            scripts.remove(self)
 
     async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
         """The scripted chunks. Raises CallError as the script says."""
@@ -155,10 +155,5 @@ def scripted(answers: Mapping[str, Answer]) -> Script:
         The script; its `requests` are the calls it was asked.
     """
     script = Script(answers)
-    _installed.append(script)
+    scripts.append(script)
     return script
-
-
-def installed() -> Script | None:
-    """The script that answers now, or None."""
-    return _installed[-1] if _installed else None

@@ -8,11 +8,14 @@ belong into a thread.
 from __future__ import annotations
 
 import atexit
+import os
 import sqlite3
+import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, wait
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,6 +39,9 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._was_made = False
+        # Events of running runs that are still to be written, and what is done when they are.
+        self._notes: dict[str, tuple[list[Event], Future[None]]] = {}
+        self._changing: dict[str, Future[None]] = {}  # keys of which something is still to be written
         self._writer = Writer(self._open, self._explain)
 
     def _open(self) -> sqlite3.Connection:
@@ -44,12 +50,18 @@ class Store:
 
     def is_new(self) -> bool:
         """Whether this process has made the file, which it does here if there is none; True only once."""
-        try:
-            self._was_made |= create(self.path)
-        except OSError:
-            return False
+        if not self._writer.has_begun:  # then whoever opens the file makes it
+            try:
+                self._was_made |= create(self.path)
+            except OSError:
+                return False
         was_made, self._was_made = self._was_made, False
         return was_made
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this process has written to it; then `is_new` does not wait for the disk."""
+        return self._writer.has_begun
 
     @property
     def problem(self) -> str | None:
@@ -61,6 +73,22 @@ class Store:
     def _write(self, build: Callable[[], list[Statement]], *, retries: bool = False) -> Future[None]:
         return self._writer.put(Write(build, retries))
 
+    def _change(self, key: str, write: Future[None]) -> Future[None]:
+        """Let who reads of the key wait for this write."""
+        with _NOTING:
+            self._changing[key] = write
+        write.add_done_callback(partial(self._changed, key))
+        return write
+
+    def _changed(self, key: str, write: Future[None]) -> None:
+        with _NOTING:
+            if self._changing.get(key) is write:
+                del self._changing[key]
+
+    def _await_changes(self, key: str) -> None:
+        if key in self._changing:
+            self.settled().result()
+
     def keep(self, kept: KeptCall, place: Place, *, reusable: bool) -> Future[None]:
         """Keep a call and book what it cost; one that was reused is neither.
 
@@ -71,11 +99,12 @@ class Store:
         """
         if kept.call.reused:
             return _nothing()
-        return self._write(lambda: [*calls.kept(kept, reusable), *accounts.booked(kept, place)])
+        write = self._write(lambda: [*calls.kept(kept, reusable), *accounts.booked(kept, place)])
+        return self._change(kept.key, write)
 
     def disown(self, key: str) -> Future[None]:
         """Let `find` return no call of this key that was kept so far."""
-        return self._write(lambda: calls.disowned(key))
+        return self._change(key, self._write(lambda: calls.disowned(key)))
 
     def begin(self, started: RunStarted, place: Place, thread: str | None) -> Future[None]:
         """Begin the journal of a run, also after an earlier write has failed."""
@@ -85,7 +114,17 @@ class Store:
         """Write an event into the journal; text in flight and notices are left out, `begin` has the first event."""
         if isinstance(event, Delta | Notice | RunStarted):
             return _nothing()
-        return self._write(lambda: runs.noted(run, event))
+        with _NOTING:
+            waiting = self._notes.get(run)
+            if waiting is None or waiting[1].done():  # dropped: the store could not be written
+                waiting = self._notes[run] = [], self._write(lambda: runs.noted(run, self._noted(run)))
+            waiting[0].append(event)
+        return waiting[1]
+
+    def _noted(self, run: str) -> list[Event]:
+        with _NOTING:
+            waiting = self._notes.pop(run, None)
+        return waiting[0] if waiting else []
 
     def draft(self, run: str, drafts: Mapping[tuple[Stage, str], str]) -> Future[None]:
         """Keep what is being written just now, in place of what was kept before."""
@@ -93,11 +132,12 @@ class Store:
 
     def end(self, result: FusionResult, place: Place) -> Future[None]:
         """Keep the result in place of the journal."""
+        self._noted(result.id)
         return self._write(lambda: runs.ended(result, place))
 
     def keep_answer(self, key: str, run: str) -> Future[None]:
         """Let `answered` return this run, whose result is kept."""
-        return self._write(lambda: runs.answering(key, run))
+        return self._change(key, self._write(lambda: runs.answering(key, run)))
 
     def keep_web(self, key: str, value: Any) -> Future[None]:
         """Keep for a day what a tool found on the web; JSON."""
@@ -117,7 +157,7 @@ class Store:
 
     def settled(self) -> Future[None]:
         """Done when everything that was written before is on the disk, or dropped."""
-        return self._write(list)
+        return self._writer.put(Write(list, is_urgent=True))
 
     # --- reading -------------------------------------------------------------------------------------
 
@@ -150,14 +190,17 @@ class Store:
 
     def find(self, key: str) -> KeptCall | None:
         """The newest call of the key that was kept as reusable; None also if the store can't be read."""
+        self._await_changes(key)
         return self._try(lambda db: calls.find(db, key))
 
     def answered(self, key: str) -> FusionResult | None:
         """The result that `keep_answer` named last for the key; None also if the store can't be read."""
+        self._await_changes(key)
         return self._try(lambda db: runs.answered(db, key))
 
     def lines(self, ids: Iterable[str]) -> dict[str, tuple[str, str]]:
         """(file, batch or "") of those of these calls that have not come back; none if the store can't be read."""
+        self.settled().result()
         return self._try(lambda db: lines.found(db, ids)) or {}
 
     def web(self, key: str) -> tuple[datetime, Any] | None:
@@ -252,7 +295,7 @@ class Store:
             return upkeep.forget(db, run)
 
     def finish(self) -> None:
-        """At the end of the process: wait for what is still to be written."""
+        """Wait for what is still to be written, if not for ever."""
         if self._writer.has_begun:
             wait([self.settled()], timeout=EXIT_SECONDS)
 
@@ -261,6 +304,12 @@ class Store:
         if isinstance(exc, SettingsError):
             return f"Nothing more is kept, so {lost}. {exc}"
         return f"The store {self.path} can't be written ({exc}), so {lost}; {advice(exc)}"
+
+
+# Held for moments, when a store notes what is still to be written. A fork waits for it: a child could not let it go.
+_NOTING = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_NOTING.acquire, after_in_parent=_NOTING.release, after_in_child=_NOTING.release)
 
 
 def _nothing() -> Future[None]:
@@ -279,9 +328,13 @@ def open_store() -> Store:
 
 
 @atexit.register
-def _finish() -> None:
+def finish() -> None:
+    """At the end of the process: wait for what is still to be written."""
     for store in list(_stores.values()):
         store.finish()
 
 
-__all__ = ["By", "CostLine", "Experience", "KeptCall", "Place", "Points", "RunLine", "Store", "StoreSize", "open_store"]
+__all__ = [
+    "By", "CostLine", "Experience", "KeptCall", "Place", "Points", "RunLine", "Store", "StoreSize", "finish",
+    "open_store",
+]  # fmt: skip

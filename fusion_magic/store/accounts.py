@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterable
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from ..results import Call, Stage
 from .bodies import clean
@@ -21,7 +21,7 @@ SANE = 10**12  # tokens of a call: a server may say any number, and SQLite can't
 By = Literal["model", "day", "notebook", "preset"]
 
 _BOOK = """INSERT INTO spend (run, made, day, notebook, preset, stage, label, model, ended_well, read, written, seconds,
-    cost, not_priced, not_reported) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    cost, not_priced, not_reported, batched) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 def booked(kept: KeptCall, place: Place) -> list[Statement]:
@@ -43,6 +43,7 @@ def booked(kept: KeptCall, place: Place) -> list[Statement]:
         call.cost,
         call.cost is None and usage is not None,
         is_not_reported(call),
+        call.batched,
     )
     return [(_BOOK, values)]
 
@@ -70,22 +71,28 @@ def spent(db: sqlite3.Connection, day: date | None, notebook: str | None) -> flo
 
 def experience(db: sqlite3.Connection, stage: Stage, model: str) -> Experience | None:
     """What calls that ended well took in the last 90 days; None if there are fewer than three."""
-    sql = """SELECT written, seconds, run, label FROM spend
-        WHERE model = ? AND stage = ? AND made >= ? AND ended_well ORDER BY made DESC LIMIT ?"""
-    rows = db.execute(sql, (clean(model), stage, time.time() - RECENT, MOST)).fetchall()
+    rows = _recent(db, "written, run, label", "ended_well", stage, model)
     if len(rows) < ENOUGH:
         return None
     steps: dict[tuple[str, str], int] = {}
-    for _, _, run, label in rows:
+    for _, run, label in rows:
         if run:  # a forgotten run's calls can't be told from another's
             steps[run, label] = steps.get((run, label), 0) + 1
     tokens = [row[0] for row in rows if row[0] is not None]
+    # Those of a batch are the hours that it waited.
+    seconds = [row[0] for row in _recent(db, "seconds", "ended_well AND NOT batched", stage, model)]
     return Experience(
         len(rows),
         _points(tokens) if tokens else None,
-        _points(row[1] for row in rows),
+        _points(seconds) if len(seconds) >= ENOUGH else None,
         _points(steps.values() or (1,)),
     )
+
+
+def _recent(db: sqlite3.Connection, columns: str, which: str, stage: Stage, model: str) -> list[tuple[Any, ...]]:
+    sql = f"""SELECT {columns} FROM spend
+        WHERE model = ? AND stage = ? AND made >= ? AND {which} ORDER BY made DESC LIMIT ?"""
+    return db.execute(sql, (clean(model), stage, time.time() - RECENT, MOST)).fetchall()
 
 
 def _points(values: Iterable[float]) -> Points:

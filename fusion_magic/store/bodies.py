@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, cast, get_args
 
@@ -41,18 +41,21 @@ def clean(text: str) -> str:
     return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
-def event_body(event: Event) -> bytes:
-    """An event; without the object that an answer was parsed into, which can be anything."""
-    if isinstance(event, AnswerReady):
-        event = AnswerReady(event.answer)
+def events_body(events: Iterable[Event]) -> bytes:
+    """Events that followed each other; without the object that an answer was parsed into, which can be anything."""
+    return packed([_named(AnswerReady(each.answer) if isinstance(each, AnswerReady) else each) for each in events])
+
+
+def _named(event: Event) -> list[Any]:
     name = type(event).__name__
-    return packed([name, _adapter(name).dump_python(event, mode="json")])
+    return [name, _adapter(name).dump_python(event, mode="json")]
 
 
-def event_from(body: bytes) -> Event | None:
-    """The event; None for a kind that this version does not know. Raises ValueError if it can't be read."""
-    name, value = unpacked(body)
-    return _adapter(name).validate_python(value) if name in _KINDS else None
+def events_from(body: bytes) -> list[Event]:
+    """The events, without those of a kind that this version does not know. Raises ValueError if it can't be read."""
+    kept = unpacked(body)
+    named = [kept] if isinstance(kept[0], str) else kept  # an earlier version kept each by itself
+    return [_adapter(name).validate_python(value) for name, value in named if name in _KINDS]
 
 
 def without_pictures(value: object) -> object:

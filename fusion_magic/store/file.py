@@ -55,6 +55,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
             id TEXT PRIMARY KEY, file TEXT NOT NULL, batch TEXT NOT NULL, made REAL NOT NULL)""",
         "CREATE INDEX lines_by_file ON lines (file)",
     ),
+    # Whether a call's seconds are those of waiting for a batch.
+    ("ALTER TABLE spend ADD COLUMN batched INTEGER NOT NULL DEFAULT 0",),
 )
 
 
@@ -96,7 +98,7 @@ def connect(path: Path | str, steps: Sequence[Sequence[str]] = STEPS) -> sqlite3
     db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     try:
         db.execute("PRAGMA secure_delete=ON")
-        # A killed process loses nothing; a power cut may lose the last seconds, and damages nothing.
+        # A killed process loses what was still gathering; a power cut may lose the last seconds, and damages nothing.
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute(f"PRAGMA journal_size_limit={LOG}")
         _migrate(db, steps, path)

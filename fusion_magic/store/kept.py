@@ -100,13 +100,13 @@ class Experience:
     Attributes:
         n: how many calls it rests on.
         tokens: output tokens of a call, reasoning included; None if no server reported them.
-        seconds: of a call.
+        seconds: of a call; None if too few were asked outside of batches.
         steps: calls of a seat in a run: more than 1 where it uses tools.
     """
 
     n: int
     tokens: Points | None
-    seconds: Points
+    seconds: Points | None
     steps: Points
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..chosen import nearest
 from ..errors import SettingsError
 from ..events import Event, Fold, RunStarted
 from ..results import FusionResult, Stage
-from .bodies import clean, event_body, event_from, packed, unpacked
+from .bodies import clean, events_body, events_from, packed, unpacked
 from .kept import Place, RunLine
 from .writer import Statement
 
@@ -26,12 +26,13 @@ _EVENT = "INSERT INTO events (run, body) VALUES (?, ?)"
 
 def begun(started: RunStarted, place: Place, thread: str | None) -> list[Statement]:
     """A run that has started and is unfinished."""
-    return [(_RUN, _row(started, place, thread)), (_EVENT, (started.id, event_body(started)))]
+    return [(_RUN, _row(started, place, thread)), (_EVENT, (started.id, events_body([started])))]
 
 
-def noted(run: str, event: Event) -> list[Statement]:
-    """One more event of a running run."""
-    return [(_EVENT, (run, event_body(event)))]
+def noted(run: str, events: Iterable[Event]) -> list[Statement]:
+    """What has happened in a running run."""
+    told = list(events)
+    return [(_EVENT, (run, events_body(told)))] if told else []
 
 
 def drafted(run: str, drafts: Mapping[tuple[Stage, str], str]) -> list[Statement]:
@@ -97,7 +98,7 @@ def _told(db: sqlite3.Connection, run: str) -> FusionResult:
     """What the events and the drafts of a run tell. Raises ValueError if they can't be read."""
     state = Fold()
     for (body,) in db.execute("SELECT body FROM events WHERE run = ? ORDER BY number", (run,)):
-        if event := event_from(body):
+        for event in events_from(body):
             state.apply(event)
     for (body,) in db.execute("SELECT body FROM drafts WHERE run = ?", (run,)):
         for stage, label, text in unpacked(body):

@@ -17,7 +17,16 @@ from .file import transaction
 from .forks import Gate
 
 IDLE = 2.0  # seconds after which the file is closed; opening it again takes a millisecond
+# Seconds for which writes gather into one transaction, unless somebody waits for them; a crash may cost as much.
+GATHER = 0.02
 Statement = tuple[str, Sequence[Any]]
+
+
+def _under_way() -> Future[None]:
+    """A future that can't be cancelled: who waits for a write may give up, but it is written all the same."""
+    future: Future[None] = Future()
+    future.set_running_or_notify_cancel()
+    return future
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +35,12 @@ class Write:
 
     build: Callable[[], list[Statement]]
     retries: bool = False  # tries again although the last write failed
-    done: Future[None] = field(default_factory=Future[None])
+    is_urgent: bool = False  # somebody waits for it
+    done: Future[None] = field(default_factory=_under_way)
 
     def finish(self) -> None:
-        """Tell who waits; who was cancelled meanwhile does not mind."""
-        if self.done.set_running_or_notify_cancel():
-            self.done.set_result(None)
+        """Tell who waits."""
+        self.done.set_result(None)
 
 
 class Writer:
@@ -56,6 +65,7 @@ class Writer:
         self._db = None
         self._filled = threading.Condition()
         self._waiting: deque[Write] = deque()
+        self._is_idle = self._is_urgent = False
         self._thread: threading.Thread | None = None
         self._is_down = False
 
@@ -70,9 +80,11 @@ class Writer:
             self._begin_anew()
         with self._filled:
             self._waiting.append(write)
+            self._is_urgent |= write.is_urgent
             if self._thread is None:
                 self._start()
-            self._filled.notify()
+            if self._is_idle or write.is_urgent:
+                self._filled.notify()
         return write.done
 
     def _start(self) -> None:
@@ -98,17 +110,24 @@ class Writer:
     def _take(self) -> list[Write]:
         """What waits; closes the file after a while in which nothing came."""
         with self._filled:
-            if self._filled.wait_for(lambda: self._waiting, timeout=IDLE):
-                return self._emptied()
+            if self._has_come(timeout=IDLE):
+                return self._gathered()
         if self._db is not None:
             with GATE.inside():
                 self.let_go()
         with self._filled:
-            self._filled.wait_for(lambda: self._waiting)
-            return self._emptied()
+            self._has_come()
+            return self._gathered()
 
-    def _emptied(self) -> list[Write]:
-        taken = list(self._waiting)
+    def _has_come(self, timeout: float | None = None) -> bool:
+        self._is_idle = True
+        has_come = self._filled.wait_for(lambda: self._waiting, timeout)
+        self._is_idle = False
+        return bool(has_come)
+
+    def _gathered(self) -> list[Write]:
+        self._filled.wait_for(lambda: self._is_urgent, timeout=GATHER)
+        taken, self._is_urgent = list(self._waiting), False
         self._waiting.clear()
         return taken
 

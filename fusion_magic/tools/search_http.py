@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 
 from ..errors import ToolError
-from ..providers.chat_completions import LOOPBACK
 from ..providers.json_values import as_object
+from ..providers.network import LOOPBACK
 
 ENGINE_TIMEOUT = 10.0  # seconds for one engine; they answer in 1 to 3
 MAX_BODY = 2_000_000  # bytes; ten results are some tens of kilobytes

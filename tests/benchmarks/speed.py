@@ -143,7 +143,7 @@ def _report(seats: int, clients: dict[str, Measured]) -> None:
 
 def imports() -> None:
     """Milliseconds to import, each in fresh processes, in turn."""
-    modules = ("fusion_magic", "fusion_magic.api", "httpx, httpx_sse, pydantic")
+    modules = ("fusion_magic", "fusion_magic.api", "httpx, pydantic")
     took: dict[str, list[float]] = {module: [] for module in modules}
     code = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
     for _ in range(ROUNDS + 2):
@@ -153,7 +153,7 @@ def imports() -> None:
             took[module].append(float(done.stdout))
     package, doors, others = (statistics.median(took[module]) * 1e3 for module in modules)
     print(f"import fusion_magic {package:.1f} ms; from fusion_magic import fuse {doors:.0f} ms")
-    print(f"httpx, httpx_sse, pydantic {others:.0f} ms; ratios {package / others:.2f} and {doors / others:.2f}")
+    print(f"httpx, pydantic {others:.0f} ms; ratios {package / others:.2f} and {doors / others:.2f}")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ from fusion_magic import errors
 from fusion_magic.endpoints import Endpoint, builtin_endpoints
 from fusion_magic.keys import store_key
 from fusion_magic.providers import ChatRequest, Chunk, ModelInfo, Providers
-from fusion_magic.providers.chat_completions import ChatCompletions, body_of, require_key
+from fusion_magic.providers.asked import body_of
+from fusion_magic.providers.chat_completions import ChatCompletions, require_key
 from servers.openrouter import Broken, Fault, Reply, Server, llama_cpp, lm_studio, ollama
 
 TEXT = "Zwölf Boxkämpfer jagen 🦊 quer über den großen Sylter Deich, 日本語 too."
@@ -172,6 +173,37 @@ def test_an_answer_that_was_stopped_says_so(server, finish):
 @pytest.mark.parametrize("kind", ["text/plain", "", "application/octet-stream", "TEXT/EVENT-STREAM; charset=latin-1"])
 def test_an_event_stream_is_read_whatever_its_content_type(kind):
     assert text(ask(request(), says(event({"content": TEXT}, "stop") + DONE, kind))) == TEXT
+
+
+def test_what_comes_together_is_told_together_and_nothing_else_is_lost():
+    pieces = [event({"reasoning": "Hm."}), *(event({"content": letter}) for letter in TEXT)]
+    usage = event(usage={"prompt_tokens": 1, "completion_tokens": 2})
+
+    chunks = ask(request(), says("".join([*pieces, event({"content": "!"}, "stop"), usage, DONE])))
+
+    assert text(chunks) == TEXT + "!"
+    assert "".join(chunk.reasoning for chunk in chunks) == "Hm."
+    assert [bool(chunk.finish) for chunk in chunks] == [False] * (len(chunks) - 2) + [True, False]
+    assert len(chunks) < len(pieces) / 5
+
+
+def test_what_came_before_an_error_in_the_same_packet_is_told():
+    stream = event({"content": "a"}) + event({"content": "b"}) + "data: {oops\n\n"
+
+    async def collect() -> str:
+        chunks = ChatCompletions(says(stream)).stream(request())
+        told = (await anext(chunks)).text
+        with pytest.raises(errors.StreamBroken):
+            await anext(chunks)
+        return told
+
+    assert asyncio.run(collect()) == "ab"
+
+
+def test_a_byte_that_is_no_text_costs_one_character():
+    stream = event({"content": "a?b"}, "stop").encode().replace(b"?", b"\xff")
+
+    assert text(ask(request(), says(stream))) == "a\ufffdb"
 
 
 def test_a_byte_order_mark_does_not_swallow_the_first_piece():
@@ -617,8 +649,9 @@ def test_settings_of_the_environment_that_can_t_be_used_stop_only_what_needs_the
     monkeypatch.setenv(variable, value)
 
     assert text(ask(request(server))) == TEXT
-    with pytest.raises(errors.EndpointUnreachable, match="proxy or certificate") as caught:
-        ask(request(REMOTE))
+    far = Endpoint(name="openrouter", base_url="https://models.invalid/api/v1")
+    with pytest.raises(errors.EndpointUnreachable, match=r"environment's (proxy|certificate) settings") as caught:
+        ask(request(far))
     assert "pw-secret" not in str(caught.value)
 
 
@@ -681,6 +714,25 @@ def test_a_keychain_is_never_asked_in_the_event_loop(monkeypatch, use):
 
     assert len(asked_in) == 1
     assert threading.current_thread() not in asked_in
+
+
+def test_a_keychain_is_asked_once_for_the_calls_of_a_run(monkeypatch):
+    asked: list[str] = []
+    keyring = ModuleType("keyring")
+    keyring.__dict__.update(get_password=lambda _, name: asked.append(name) or "sk-a", set_password=lambda *_: None)
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    store_key("openrouter", KEY)
+
+    async def several() -> None:
+        providers = Providers(ChatCompletions(says(event({"content": "Yes."}, "stop"))))
+        await providers.make_ready(builtin_endpoints()["openrouter"], lambda text: None)
+        for _ in range(3):
+            async for _ in providers.stream(request(builtin_endpoints()["openrouter"], key=None)):
+                pass
+
+    asyncio.run(several())
+
+    assert asked == ["openrouter"]
 
 
 SECRET_FAILURES: dict[str, Callable[[], httpx.AsyncBaseTransport]] = {

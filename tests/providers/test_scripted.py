@@ -11,7 +11,7 @@ from fusion_magic import Line, scripted
 from fusion_magic.endpoints import Endpoint
 from fusion_magic.errors import CallError, RateLimited, StreamBroken
 from fusion_magic.providers import ChatRequest, Chunk, Providers
-from fusion_magic.providers.scripted import installed
+from fusion_magic.providers.installed import installed
 from fusion_magic.results import Source, Usage
 
 NOWHERE = Endpoint(name="openrouter", base_url="http://nowhere.invalid/v1", key_env="OPENROUTER_API_KEY")

@@ -9,7 +9,7 @@ import pytest
 
 from fusion_magic.results import Usage
 from fusion_magic.store import CostLine, Place, Points, Store
-from fusion_magic.store.accounts import By
+from fusion_magic.store.accounts import MOST, By
 from store.keeping import HERE, USAGE, kept
 
 
@@ -126,6 +126,35 @@ def test_experience_without_reported_tokens_has_none(store: Store):
 
     assert found is not None
     assert found.tokens is None
+
+
+def test_hours_in_a_batch_teach_no_seconds_and_tokens_all_the_same(store: Store):
+    for _ in range(3):
+        book(store, batched=True, duration=7_200.0)
+    waited = store.experience("panel", "vendor/a")
+    for _ in range(3):
+        book(store, duration=2.0)
+
+    found = store.experience("panel", "vendor/a")
+
+    assert waited is not None
+    assert (waited.n, waited.seconds) == (3, None)
+    assert waited.tokens == Points(*[float(USAGE.completion_tokens)] * 3)
+    assert found is not None
+    assert (found.n, found.seconds) == (6, Points(2, 2, 2))
+
+
+def test_a_large_batch_does_not_push_out_what_seconds_are_known(store: Store):
+    for _ in range(3):
+        book(store, duration=2.0, made=datetime.now(UTC) - timedelta(days=1))
+    for _ in range(MOST):
+        store.keep(kept(batched=True, duration=7_200.0), HERE, reusable=False)
+    store.settled().result(30)
+
+    found = store.experience("panel", "vendor/a")
+
+    assert found is not None
+    assert (found.n, found.seconds) == (MOST, Points(2, 2, 2))
 
 
 @pytest.mark.parametrize(

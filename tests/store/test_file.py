@@ -75,6 +75,20 @@ def test_a_store_of_an_older_version_is_brought_to_the_present_one(store: Store)
     assert alter(store, "PRAGMA user_version") == [(len(later),)]
 
 
+def test_calls_booked_before_batches_were_told_apart_still_teach_their_seconds(store: Store):
+    store.path.parent.mkdir()
+    with closing(connect(store.path, STEPS[:3])) as db:
+        columns = "run, made, day, notebook, preset, stage, label, model, ended_well, seconds, not_priced, not_reported"
+        values = "'r', strftime('%s'), '', '', '', 'panel', 'A', 'vendor/a', true, 2.0, false, false"
+        for _ in range(3):
+            db.execute(f"INSERT INTO spend ({columns}) VALUES ({values})")
+
+    found = store.experience("panel", "vendor/a")
+
+    assert found is not None
+    assert found.seconds == (2, 2, 2)
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(store: Store):
     keep_run(store, "abc")
     later = (*STEPS, ("CREATE TABLE more (x)", "ALTER TABLE nowhere ADD COLUMN x"))

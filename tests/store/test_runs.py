@@ -29,7 +29,7 @@ from fusion_magic.events import (
 )
 from fusion_magic.results import Analysis, FailedModel, FusionResult, Response, Source, ToolUse
 from fusion_magic.store import Store
-from fusion_magic.store.bodies import event_body, event_from, packed
+from fusion_magic.store.bodies import events_body, events_from, packed, unpacked
 from fusion_magic.votes import Ballot, Change, Decision, Vote
 from store.keeping import HERE, NOW, alter, call, keep_run, kept, one_seat, started
 
@@ -70,11 +70,11 @@ def journal(store: Store, events: list[Event]) -> None:
 
 def test_every_kind_of_event_comes_back_as_it_was():
     assert {type(event) for event in WHOLE} == set(get_args(Event))
-    assert [event_from(event_body(event)) for event in WHOLE] == WHOLE
+    assert events_from(events_body(WHOLE)) == WHOLE
 
 
 def test_an_answer_that_was_parsed_into_any_object_is_kept_as_text():
-    assert event_from(event_body(AnswerReady("text", parsed=object()))) == AnswerReady("text")
+    assert events_from(events_body([AnswerReady("text", parsed=object())])) == [AnswerReady("text")]
 
 
 @pytest.mark.parametrize("cut", range(1, len(WHOLE) + 1))
@@ -121,8 +121,15 @@ def test_a_run_whose_beginning_was_not_kept_is_kept_at_its_end(store: Store):
     assert store.load("run1") == result
 
 
+def test_a_journal_of_an_earlier_version_is_read():
+    events = [event for event in WHOLE if not isinstance(event, AnswerReady)]
+    one_by_one = [packed(unpacked(events_body([event]))[0]) for event in events]
+
+    assert [event for body in one_by_one for event in events_from(body)] == events
+
+
 def test_an_event_of_a_later_version_is_passed_over():
-    assert event_from(packed(["Celebrated", {"with": "cake"}])) is None
+    assert events_from(packed([["Celebrated", {"with": "cake"}]])) == []
 
 
 def test_a_run_is_found_by_a_beginning_that_no_other_has(store: Store):

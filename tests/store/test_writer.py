@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from concurrent.futures import Future
 
+from fusion_magic.events import CallEnded
 from fusion_magic.store import Store
-from store.keeping import HERE, alter, kept, started
+from store.keeping import HERE, alter, call, keep_run, kept, one_seat, started
 
 
 def test_a_write_is_kept_although_who_waited_was_cancelled(store: Store):
@@ -63,3 +64,49 @@ def test_the_file_is_opened_again_after_it_was_let_go(store: Store):
     assert store.find("first") is not None
     assert store.find("second") is not None
     assert store.problem is None
+
+
+def test_writes_that_nobody_waits_for_share_a_transaction(store: Store):
+    said: list[str] = []
+    store.begin(started("abc"), HERE, None).result(30)
+    assert store._writer._db
+    store._writer._db.set_trace_callback(said.append)
+
+    for number in range(20):
+        store.keep(kept(str(number)), HERE, reusable=True)
+    store.settled().result(30)
+
+    assert [sql for sql in said if sql == "COMMIT"] == ["COMMIT"]
+
+
+def test_what_is_still_to_be_written_is_found_by_who_looks_for_it(store: Store):
+    result = keep_run(store, "abc")
+    for number in range(20):
+        store.keep(kept(str(number)), HERE, reusable=True)
+        assert store.find(str(number)) is not None
+        store.disown(str(number))
+        assert store.find(str(number)) is None
+        store.keep_answer(f"row {number}", "abc")
+        assert store.answered(f"row {number}") == result
+
+
+def test_events_that_follow_each_other_are_written_together(store: Store):
+    *events, _ = one_seat(started("abc"))
+    store.begin(started("abc"), HERE, None)
+    for _ in range(20):
+        for event in events:
+            store.note("abc", event)
+    store.settled().result(30)
+
+    assert alter(store, "SELECT count(*) FROM events") == [(2,)]
+    assert len(store.load("abc").calls) == 20
+
+
+def test_notes_that_could_not_be_written_do_not_hold_back_later_ones(store: Store):
+    store.begin(started("abc"), HERE, None).result(30)
+    store._writer._is_down = True  # as after a full disk
+    store.note("abc", CallEnded(call())).result(30)
+    store.begin(started("abc"), HERE, None).result(30)
+    store.note("abc", CallEnded(call())).result(30)
+
+    assert len(store.load("abc").calls) == 1

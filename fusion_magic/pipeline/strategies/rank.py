@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import permutations
 
 from ... import prompts_small
@@ -42,7 +41,7 @@ async def carry_out(work: Work) -> Ending:
     if len(responses) <= 2:
         work.run.emit(Warned("Fewer than three seats answered; they did not rank each other."))
     told = "\n".join(f"{label}: {place:.2f}" for label, place in standing(ballots).items())
-    return await work.answer(responses, None, replace(work.matter(), ranking=told))
+    return await work.answer(responses, None, work.matter()._replace(ranking=told))
 
 
 async def _ballots(work: Work, responses: tuple[Response, ...]) -> list[Ballot]:
@@ -53,7 +52,7 @@ async def _ballots(work: Work, responses: tuple[Response, ...]) -> list[Ballot]:
     ballots = [ballot for task in tasks if (ballot := task.result())]
     for ballot in ballots:
         work.run.emit(Told(ballot))
-    await work.run.memory.settled()
+    work.run.memory.settle()
     return ballots
 
 

@@ -35,7 +35,7 @@ async def ask_again(work: Work, before: tuple[Response, ...], number: int, askin
     async with asyncio.TaskGroup() as group:
         for response in before:
             group.create_task(_again(work, chairs[response.label], response, number, asking, now))
-    await work.run.memory.settled()
+    work.run.memory.settle()
     return tuple(now[response.label] for response in before)
 
 
