@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import FusionError, SettingsError
 from ..keys import find_key
 from ..pipeline.request import FusionRequest
-from ..providers.scripted import installed
+from ..providers.installed import installed
 from ..results import FusionResult
 from ..store import KeptCall
 from .carrying import Carried, Ended, Here, parsed_as

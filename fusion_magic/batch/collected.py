@@ -13,8 +13,8 @@ from ..errors import CallError, FusionError, ModelNotFound, SettingsError
 from ..progress import NBSP
 from ..providers import ChatRequest, Chunk, ModelInfo, Notify, Providers, Turn
 from ..providers.chat_completions import ChatCompletions
+from ..providers.installed import installed
 from ..providers.json_values import as_count, as_object, as_text
-from ..providers.scripted import installed
 from .gates import ENDS_ALL
 from .jsonl import AGAIN, Line, Told, chunk_in, entries_in, files_of, line_of, why_missing
 from .server import BatchServer
@@ -57,6 +57,8 @@ class Collected(Providers):
         finds: whether calls that are under way since an earlier time may be taken.
     """
 
+    batched = True
+
     def __init__(
         self,
         inner: Providers,
@@ -77,6 +79,7 @@ class Collected(Providers):
         self._files: list[File] = []
         self._collecting: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._uploading = asyncio.Lock()
 
     @property
     def waiting(self) -> str:
@@ -221,7 +224,10 @@ class Collected(Providers):
     async def _carry_out(self, file: File, server: BatchServer) -> None:
         was_sent = bool(file.id)
         if not was_sent:
-            file.id = await server.upload(b"".join(line.data for line in file.lines.values()))
+            async with self._uploading:  # one at a time in memory: it may have 200 MB
+                file.id = await server.upload(b"".join(line.data for line in file.lines.values()))
+            for line in file.lines.values():
+                line.data = b""  # it may be a day until the line comes back
             await self._kept(file)
         if not file.batch:
             file.batch = await server.start(file.id, may_be_there=was_sent)

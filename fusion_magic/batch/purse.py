@@ -35,7 +35,7 @@ class Purse:
         self._changed = asyncio.Event()
 
     def expect(self, cost: float) -> None:
-        """What a row is expected to cost, as long as none has been paid."""
+        """What a row is expected to cost before any has been paid."""
         self._expected = cost
 
     @property
@@ -55,13 +55,15 @@ class Purse:
     async def draw(self) -> float | None:
         """The limit of the next row; waits for rows under way where only they stand in its way. None: no money left."""
         while self.limit is not None:
-            free = self.limit - self.paid - self._held
-            if free >= self.each and free > 0:
-                own = max(LEAST, min(free, max(AMPLE * self.each, free / self._at_a_time)))
+            free, alone = self.limit - self.paid - self._held, self._held <= LEAST
+            # A row may cost less than it is expected to, but is refused with a limit below that.
+            likely = max(self.each, self._expected)
+            if free > 0 and free >= (self.each if alone else likely):
+                own = max(LEAST, min(free, max(AMPLE * likely, free / self._at_a_time)))
                 own = own if self.per_row is None else min(own, self.per_row)
                 self._held += own
                 return own
-            if self._held <= LEAST:
+            if alone:
                 return None
             self._changed.clear()
             await self._changed.wait()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from io import BytesIO
 from typing import Any, TypeVar
 
 from ..endpoints import Endpoint
@@ -33,8 +34,13 @@ class BatchServer:
 
     async def upload(self, content: bytes) -> str:
         """Send a file; returns its id. A file that is sent twice costs nothing."""
-        file = ("fusion_magic.jsonl", content, "application/jsonl")
-        return await _again(lambda: self._named("POST", "/files", files={"file": file}, data={"purpose": "batch"}))
+
+        async def send() -> str:
+            # As a file, of which httpx sends a piece when the last one has left: bytes would be copied whole.
+            file = ("fusion_magic.jsonl", BytesIO(content), "application/jsonl")
+            return await self._named("POST", "/files", files={"file": file}, data={"purpose": "batch"})
+
+        return await _again(send)
 
     async def start(self, file: str, *, may_be_there: bool) -> str:
         """Have a file carried out, once; returns the id of the batch.

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .._loop import loop_thread
-from ..api import TICK, estimate_for, providers
+from ..api import TICK, estimate_for
 from ..errors import FusionError, SettingsError
 from ..examine.columns import Columns, documented, table
 from ..pipeline.estimate import RunEstimate, Span
 from ..pipeline.given import Given
-from ..pipeline.plan import Plan, prepare
+from ..pipeline.plan import Plan
 from ..pipeline.request import FusionRequest
-from ..pipeline.strategies import strategy_of
 from ..prices import roughly
 from ..request import request_for
 from ..settings import Panelist
+from .batches import Asked, Batching, check_batching
 from .datasets import Dataset
 from .graders import Grader, Marking
 from .runs import Shield, System, settings_of
@@ -36,18 +36,24 @@ COLUMNS: Columns = {
     "low": ("number", "US dollars; missing if a model has no known price"),
     "expected": ("number", "US dollars"),
     "high": ("number", "US dollars"),
+    "batched": ("flag", "asked in batches; the cost is at half price"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The answers of one system, or their grading; `cost` is in US dollars, None if a model has no known price."""
+    """The answers of one system, or their grading.
+
+    Attributes:
+        cost: US dollars, None if a model has no known price; `batched` ones are at half price.
+    """
 
     config: str
     what: str
     runs: int
     calls: int
     cost: Span | None
+    batched: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class EvaluationEstimate:
     def frame(self) -> DataFrame:
         """One row for the answers of each system, and one for their grading."""
         rows = (
-            {"config": part.config, "what": part.what, "runs": part.runs, "calls": part.calls}
+            {name: getattr(part, name) for name in ("config", "what", "runs", "calls", "batched")}
             | dict(zip(("low", "expected", "high"), part.cost or (None, None, None), strict=True))
             for part in self.parts
         )
@@ -73,7 +79,11 @@ class EvaluationEstimate:
         return sum((part.cost for part in self.parts if part.cost), Span(0, 0, 0))
 
     def __str__(self) -> str:
-        lines = [f"{part.config}, {part.what}: {part.calls:,} calls, {_shown(part.cost)}" for part in self.parts]
+        lines = [
+            f"{part.config}, {part.what}: {part.calls:,} calls{' in batches' * part.batched}, {_shown(part.cost)}"
+            + ", at half price" * part.batched
+            for part in self.parts
+        ]
         unknown = any(part.cost is None for part in self.parts)
         return "\n".join([*lines, f"Together {'at least ' if unknown else ''}{_shown(self.cost)}."])
 
@@ -87,6 +97,7 @@ def estimate(
     passes: int = 1,
     tasks: Iterable[str] | int | None = None,
     blocked: Sequence[str] | None = None,
+    batch: Batching = False,
     **settings: Any,
 ) -> EvaluationEstimate:
     """What `evaluate` with these arguments would ask and cost if nothing were in the store; nobody is asked.
@@ -96,20 +107,22 @@ def estimate(
     """
     chosen = chosen_tasks(dataset, systems, tasks)
     marker = None if grader is None else Grader.of(grader, protocol, passes)
+    check_batching(batch, has_grader=marker is not None)
     middle = sorted(chosen, key=lambda sample: len(sample.prompt))[len(chosen) // 2]
     shield, parts = Shield.of(dataset, blocked), list[Part]()
     for name, system in systems.items():
         asked = shield.over(settings_of(name, system, settings))
-        one = estimate_for(_as_new(request_of_system(name, middle.prompt, asked)))
-        parts.append(_part(name, ANSWERS, len(chosen), one))
+        answering = Asked(request_of_system(name, middle.prompt, asked), batch is True, name)
+        one = _estimated(answering)
+        parts.append(_part(answering, name, ANSWERS, len(chosen), one))
         graded = [each for each in chosen if each.rubric and not each.target]
         if marker is None or not graded:
             continue
         rubric = sorted(graded, key=lambda sample: len(sample.prompt))[len(graded) // 2]
         words = "word " * round(one.planned[-1].output_tokens.expected * CHARACTERS / len("word "))
         marking = Marking(name, rubric.id, rubric.rubric[0], rubric.prompt, words, marker.protocol)
-        each = estimate_for(_as_new(request_of(str(marking), marker.asked())))
-        parts.append(_part(name, GRADING, sum(len(sample.rubric) for sample in graded), each))
+        grading = Asked(request_of(str(marking), marker.asked()), bool(batch))
+        parts.append(_part(grading, name, GRADING, sum(len(sample.rubric) for sample in graded), _estimated(grading)))
     return EvaluationEstimate(tuple(parts))
 
 
@@ -141,7 +154,7 @@ def chosen_tasks(dataset: Dataset, systems: Mapping[str, System], tasks: Iterabl
     return chosen
 
 
-def check_ready(requests: Iterable[FusionRequest], *, must_be_priced: bool) -> None:
+def check_ready(asked: Iterable[Asked], *, must_be_priced: bool) -> None:
     """Find what would stop these runs before their first call.
 
     Raises:
@@ -151,8 +164,8 @@ def check_ready(requests: Iterable[FusionRequest], *, must_be_priced: bool) -> N
     """
     if loop_thread().is_current:
         raise FusionError("evaluate() can't wait inside a run's own event loop; call it in another thread.")
-    for request in requests:
-        plan = _waited(_ready(request))
+    for each in asked:
+        plan = _waited(each.plan(asks=True))
         unpriced = [chair.model for chair in plan.chairs() if not chair.price.is_known]
         if must_be_priced and unpriced:
             raise SettingsError(
@@ -172,24 +185,17 @@ def _waited(work: Coroutine[Any, Any, Plan]) -> Plan:
     return under_way.future.result()
 
 
-async def _ready(request: FusionRequest) -> Plan:
-    return await prepare(
-        request.settings,
-        providers(),
-        default_panel=request.default_panel,
-        alone=request.given.alone,
-        strategy=strategy_of(request.settings),
-        notify=lambda text: None,
-    )
+def _estimated(asked: Asked) -> RunEstimate:
+    """The estimate of one row, if nothing is in the store."""
+    settings = asked.request.settings.model_copy(update={"reuse": "never", "fresh": None})
+    new = replace(asked, request=replace(asked.request, settings=settings))
+    return estimate_for(replace(new.request, plan=_waited(new.plan(asks=False))))
 
 
-def _as_new(request: FusionRequest) -> FusionRequest:
-    return replace(request, settings=request.settings.model_copy(update={"reuse": "never", "fresh": None}))
-
-
-def _part(config: str, what: str, runs: int, one: RunEstimate) -> Part:
+def _part(asked: Asked, config: str, what: str, runs: int, one: RunEstimate) -> Part:
     calls = one.count.least if one.count else len(one.planned)
-    return Part(config, what, runs, runs * calls, None if one.unpriced else one.cost * Span(runs, runs, runs))
+    cost = None if one.unpriced else one.cost * Span(runs, runs, runs)
+    return Part(config, what, runs, runs * calls, cost, asked.batched)
 
 
 def _shown(cost: Span | None) -> str:

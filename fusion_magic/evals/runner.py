@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..batch import CONCURRENCY, Row
-from ..pipeline.request import FusionRequest
+from ..batch import Row
 from ..settings import Panelist
+from .batches import Asked, Batching, check_batching
 from .datasets import Dataset, Sample
 from .estimates import check_ready, chosen_tasks, request_of, request_of_system
 from .graders import Grader, Marking, markings
@@ -27,8 +27,9 @@ def evaluate(
     passes: int = 1,
     tasks: Iterable[str] | int | None = None,
     max_usd: float | None = None,
-    concurrency: int = CONCURRENCY,
+    concurrency: int | None = None,
     client: Any = None,
+    batch: Batching = False,
     blocked: Sequence[str] | None = None,
     progress: bool = True,
     **settings: Any,
@@ -58,6 +59,8 @@ def evaluate(
         max_usd: US dollars of answers and grading together.
         concurrency: rows under way at a time; see `map`.
         client: a `distributed.Client`; see `map`.
+        batch: ask in the batches of endpoints that have them, such as openai, at half price and within a day; "grading"
+            sends only the grading there, for systems that can't go, such as those with tools.
         blocked: sites that tools may not read; None takes those of the dataset, () none.
         progress: show how far it is.
         settings: of every system that does not say otherwise, such as `tools="web"`.
@@ -68,10 +71,11 @@ def evaluate(
     """
     chosen = chosen_tasks(dataset, systems, tasks)
     judge = None if grader is None else Grader.of(grader, protocol, passes)
-    how = {"concurrency": concurrency, "progress": progress, **({"client": client} if client is not None else {})}
-    asking = Asking(Money(max_usd), Shield.of(dataset, blocked), settings, how)
+    check_batching(batch, has_grader=judge is not None)
+    how = {"concurrency": concurrency, "progress": progress}
+    asking = Asking(Money(max_usd), Shield.of(dataset, blocked), settings, how, client, batch)
     priced = max_usd is not None and not settings.get("allow_unpriced")
-    check_ready(_requests(asking, systems, judge), must_be_priced=priced)
+    check_ready(_asked(asking, systems, judge), must_be_priced=priced)
     cells: list[Cell] = []
     for name, system in systems.items():
         rows = asking.answers(name, system, chosen.samples)
@@ -81,12 +85,13 @@ def evaluate(
     return Scores.of([cell.row(judge) for cell in cells], [row for cell in cells for row in cell.verdicts(judge)])
 
 
-def _requests(asking: Asking, systems: Mapping[str, System], grader: Grader | None) -> Iterable[FusionRequest]:
-    """A request for each system and one for the grader, to see what is wrong with them before anything is paid."""
+def _asked(asking: Asking, systems: Mapping[str, System], grader: Grader | None) -> Iterable[Asked]:
+    """A run of each system and one of the grader, to see what is wrong with them before anything is paid."""
     for name, system in systems.items():
-        yield request_of_system(name, "?", asking.to_answer(name, system))
+        request = request_of_system(name, "?", asking.to_answer(name, system))
+        yield Asked(request, asking.batch is True, name, asking.client)
     if grader is not None:
-        yield request_of("?", asking.to_grade(grader))
+        yield Asked(request_of("?", asking.to_grade(grader)), bool(asking.batch))
 
 
 @dataclass

@@ -14,6 +14,7 @@ from ..examine.costs import full_cost, full_seconds
 from ..examine.families import family
 from ..results import FusionResult, dollars
 from ..settings import ASKED, Panelist
+from .batches import Batching
 from .contamination import Screen
 from .datasets import Dataset, Sample
 from .graders import Grader, Marking, Opinion, Replies, is_readable, opinion_in
@@ -151,17 +152,22 @@ class Asking:
         money: what it may spend, and has spent.
         shield: what it keeps from the systems.
         shared: settings of every system.
-        how: arguments of `map` that change nothing in the answers: concurrency, progress, a client.
+        how: arguments of `map` that change nothing in the answers: concurrency, progress.
+        client: of a cluster, or None; what goes into batches is sent from here.
+        batch: what goes into batches.
     """
 
     money: Money
     shield: Shield
     shared: Mapping[str, Any] = field(default_factory=dict[str, Any])
     how: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    client: Any = None
+    batch: Batching = False
 
     def answers(self, name: str, system: System, samples: Sequence[Sample]) -> list[Row]:
         """A row for each sample. Raises as `map`."""
-        return self._map(samples, prompt_of, read=Answered.of, **self.to_answer(name, system))
+        how = {"client": self.client, "batch": self.batch is True}
+        return self._map(samples, prompt_of, read=Answered.of, **how, **self.to_answer(name, system))
 
     def to_answer(self, name: str, system: System) -> dict[str, Any]:
         """The arguments of `map` that ask a system. Raises SettingsError as `settings_of`."""
@@ -184,7 +190,8 @@ class Asking:
         return found
 
     def _marked(self, grader: Grader, asked: Sequence[Marking], passes: int, **more: Any) -> list[Row]:
-        return self._map(asked, str, **self.to_grade(grader, passes), **more)
+        how = {"client": None if self.batch else self.client, "batch": bool(self.batch)}
+        return self._map(asked, str, **how, **self.to_grade(grader, passes), **more)
 
     def to_grade(self, grader: Grader, passes: int | None = None) -> dict[str, Any]:
         """The arguments of `map` that ask the grader."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fusion_magic.batch import Progress
+from fusion_magic.folders import config_dir
 from pipeline.asking import judged
+from servers.batches import BatchServer
 from servers.openrouter import Reply, Request, analysis_json
 
 SCRIPT: Any = {
@@ -13,7 +15,17 @@ SCRIPT: Any = {
     "synthesis": lambda request: f"Fused: {subject(request.messages)}",
     "*": "Text.",
 }
+CALL = 0.0025  # US dollars of a call in a batch after `settle`: 1,000 tokens read and 100 written, at half price
 SEATS: dict[str, Any] = {"models": ["a", "b"], "judge": "j", "synthesizer": "w"}
+
+
+def settle(server: BatchServer, *models: str) -> None:
+    """The user's file: an endpoint with batches, one without, and what models cost."""
+    prices = "".join(f'[prices."{model}@half"]\ninput = 4.0\noutput = 10.0\n' for model in models)
+    path = config_dir() / "fusion.toml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = f'[endpoints.half]\nbase_url = "{server.base_url}"\nbatches = true\n'
+    path.write_text(f'{half}[endpoints.plain]\nbase_url = "{server.base_url}"\n{prices}', encoding="utf-8")
 
 
 def subject(messages: Any) -> str:

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import pytest
 
-from batch.asking import subject, words
+from batch.asking import CALL, settle, subject, words
 from fusion_magic import load
 from fusion_magic.batch import BatchInterrupted, map, map_background, show_with
 from fusion_magic.errors import NotAuthorized, SettingsError
-from fusion_magic.folders import config_dir
+from fusion_magic.examine.costs import full_seconds
 from fusion_magic.progress import NBSP, Progress
 from fusion_magic.settings import Settings
 from fusion_magic.store import open_store
@@ -24,20 +24,8 @@ from servers.batches import BatchServer, Json, Refused
 from servers.openrouter import analysis_json
 
 SECONDS = 20.0  # a guard against hangs
-# A call reads 1,000 tokens and writes 100: $0.004 and $0.001 at these prices, and half of that in a batch.
-PRICE = {"m": (4.0, 10.0), "other": (4.0, 10.0)}
-CALL = 0.0025
 ALONE: dict[str, Any] = {"models": "m@half", "alone": True, "batch": True, "progress": False}
 FUSED: dict[str, Any] = {"models": ["m@half", "other@half"], "judge": "m@half", "batch": True, "progress": False}
-
-
-def settle(server: BatchServer) -> None:
-    """The user's file: an endpoint with batches, one without, and what models cost."""
-    prices = "".join(f'[prices."{m}@half"]\ninput = {read}\noutput = {wrote}\n' for m, (read, wrote) in PRICE.items())
-    path = config_dir() / "fusion.toml"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = f'[endpoints.half]\nbase_url = "{server.base_url}"\nbatches = true\n'
-    path.write_text(f'{half}[endpoints.plain]\nbase_url = "{server.base_url}"\n{prices}', encoding="utf-8")
 
 
 def answer(body: Json) -> str:
@@ -50,7 +38,7 @@ def answer(body: Json) -> str:
 @pytest.fixture
 def server() -> Iterator[BatchServer]:
     with BatchServer(answer) as running:
-        settle(running)
+        settle(running, "m", "other")
         yield running
 
 
@@ -70,6 +58,18 @@ def test_the_calls_of_all_rows_go_in_one_batch_and_come_back_to_their_rows_at_ha
     (call,) = load(out[0].run).calls
     assert (call.cost, call.model, call.attempts) == (pytest.approx(CALL), "m@half", 1)
     assert str(call.request_id).startswith("batch_abc0/batch_req_")
+
+
+def test_how_long_a_batch_took_is_not_taken_for_the_model_s_time(server: BatchServer):
+    (row, *_) = map(words(3), "«{t}»", **ALONE)
+
+    run = load(row.run)
+    known = open_store().experience("panel", "m@half")
+    assert {call.batched for call in run.calls} == {True}
+    assert full_seconds(run) is None
+    assert known is not None
+    assert (known.n, known.seconds) == (3, None)
+    assert known.tokens == (100, 100, 100)
 
 
 def test_each_stage_goes_in_a_later_batch_with_one_model_in_each(server: BatchServer):
@@ -287,7 +287,7 @@ def test_a_file_that_nobody_carries_out_yet_is_carried_out_once(server: BatchSer
 def test_a_process_that_was_killed_leaves_its_batch_to_the_next_which_pays_once(server: BatchServer):
     server.open.clear()
     script = Path(__file__).with_name("killed_endpoint.py")
-    with subprocess.Popen([sys.executable, script], env=dict(os.environ)) as child:
+    with subprocess.Popen([sys.executable, script, "20", "20", "0"], env=dict(os.environ)) as child:
         assert server.half_way.wait(SECONDS)
         os.kill(child.pid, signal.SIGKILL)
     server.open.set()

@@ -151,6 +151,17 @@ def test_a_row_s_limit_is_of_one_row(server: Server, priced: Any):
     assert [row.status for row in out] == ["ok", "limited"]
 
 
+@pytest.mark.parametrize("store", [True, False])
+def test_rows_that_cost_less_than_expected_are_all_paid_by_what_covers_them(server: Server, priced: Any, store: bool):
+    """A row is expected to cost $0.003, and costs a thirtieth of that."""
+    server.reply("x/panel", Reply("Yes.", cost=0.0001))
+    alone = {"models": "x/panel", "alone": True, "progress": False}
+
+    out = map([f"row {number}" for number in range(20)], "{x}", **alone, store=store, max_usd=0.01, concurrency=4)
+
+    assert {row.status for row in out} == {"ok"}
+
+
 def test_rows_under_way_hold_what_they_may_cost():
     async def main() -> list[float | None]:
         purse = Purse(1.0, None, 2)
