@@ -19,9 +19,9 @@ from fusion_magic.endpoints import Endpoint
 from fusion_magic.examine import columns
 from fusion_magic.examine.frames import Frames
 from fusion_magic.jupyter import commands, flags
-from fusion_magic.pipeline.strategies import STRATEGIES
+from fusion_magic.pipeline.strategies import strategy_named
 from fusion_magic.presets import FREE_MEMBER, UserFile, panels
-from fusion_magic.settings import Panel, Panelist, Settings
+from fusion_magic.settings import Panel, Panelist, Settings, StrategyName
 
 TARGET = Path(__file__).with_name("reference.md")
 STRATEGIES_PAGE = Path(__file__).with_name("strategies.md")
@@ -83,7 +83,7 @@ def strategies_table() -> str:
             made.cost,
             "<br>".join(f"{e.speaks}: {e.finding} ({e.source})" for e in made.evidence),
         )
-        for made in STRATEGIES.values()
+        for made in map(strategy_named, get_args(StrategyName))
     )
     return _table(("strategy", "what it does", "what it costs", "for and against"), rows)
 

@@ -134,6 +134,9 @@ def _end() -> None:
     ending, _thread = _thread, None
     if ending is not None:
         ending.stop()
+        from .store import finish
+
+        finish()  # once more: runs that were cancelled just now have kept what they had
 
 
 atexit.register(_end)

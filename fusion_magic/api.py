@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import CancelledError, Future, wait
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
 
 from pydantic import BaseModel
@@ -14,7 +14,6 @@ from pydantic import BaseModel
 from ._loop import LoopThread, Mailbox, loop_thread
 from .errors import FusionError, FusionInterrupted, PanelFailed
 from .events import Event, Fold
-from .pipeline.estimate import RunEstimate
 from .pipeline.forecast import estimated
 from .pipeline.panel import Skips
 from .pipeline.run import FusionRequest, run
@@ -22,6 +21,9 @@ from .providers import Providers
 from .request import request_for, store_for
 from .results import FusionResult
 from .settings import Panel, Panelist, Settings, build_settings
+
+if TYPE_CHECKING:
+    from .pipeline.estimate import RunEstimate
 
 Model = str | Panelist
 # How often a waiting thread or task looks up, so that an interrupt is noticed; see `_loop`.

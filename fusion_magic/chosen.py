@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from .errors import SettingsError
+from .values import BUILT_LATER
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -16,7 +16,9 @@ T = TypeVar("T", bound=BaseModel)
 class Chosen(BaseModel):
     """What a user may write. Its errors never repeat what was given: a key may have landed in the wrong place."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, defer_build=BUILT_LATER
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -58,5 +60,7 @@ def _sentence(error: ValidationError) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence: '; did you mean "budget"?', or a full stop if nothing is near."""
+    import difflib
+
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     return "; did you mean " + " or ".join(f'"{other}"' for other in close) + "?" if close else "."

@@ -7,7 +7,7 @@ import importlib.util
 import math
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ._loop import loop_thread
 from .api import providers
@@ -19,10 +19,12 @@ from .keys import find_key
 from .presets import FREE_MEMBER, default_panel, endpoint_of, endpoints, panel_named, panels, user_file
 from .providers import ModelInfo, Providers
 from .providers.catalogue import catalogue, find, free_models, successors
-from .providers.chat_completions import ChatCompletions
 from .providers.json_values import as_object
 from .results import dollars
 from .settings import Panel
+
+if TYPE_CHECKING:
+    from .providers.chat_completions import ChatCompletions
 
 T = TypeVar("T")
 # Seconds that a server has to list its models; the endpoints are asked side by side.
@@ -125,6 +127,8 @@ def _is_server(name: str, endpoint: Endpoint) -> bool:
 
 
 async def _key_and_credit(endpoint: Endpoint, using: Providers) -> list[Check]:
+    from .providers.chat_completions import ChatCompletions
+
     if find_key(endpoint) is None:
         fix = "Set OPENROUTER_API_KEY, or type `%fusion login`."
         return [Check(False, "OpenRouter key", "none", fix)]

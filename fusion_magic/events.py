@@ -21,7 +21,8 @@ from .results import (
 from .votes import Ballot, Change, Counted, Decision, Vote
 
 QUOTES = 10  # passages kept of one page
-UNENDED = "Stopped before it ended."  # of a seat, if nothing was told of its end
+# Of seats that nothing was told of: of ours, and of those in OpenRouter's own Fusion.
+UNENDED, CUT_OFF = "Stopped before it ended.", "OpenRouter's run ended before it answered."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Literal
 
-import platformdirs
-
 
 def _folder(kind: Literal["config", "cache", "data"]) -> Path:
     home = os.environ.get("FUSION_HOME")
     if home:
         return Path(home).expanduser() / ("cache" if kind == "cache" else "")
+    import platformdirs
+
     found = {
         "config": platformdirs.user_config_path,
         "cache": platformdirs.user_cache_path,

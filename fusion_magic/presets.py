@@ -7,7 +7,6 @@ import functools
 import importlib.resources
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -63,29 +62,31 @@ def user_file() -> UserFile:
     Raises:
         SettingsError: a file is not TOML, or holds what it must not hold.
     """
-    own, project = config_dir() / "fusion.toml", _working_folder() / "fusion.toml"
+    # Strings, of which a look takes a fraction of a Path's time: a run looks half a dozen times.
+    own, project = os.path.join(config_dir(), "fusion.toml"), os.path.join(_working_folder(), "fusion.toml")
     return _user_file(own, project, (_state_of(own), _state_of(project)))
 
 
-def _working_folder() -> Path:
+def _working_folder() -> str:
     """The working folder; nowhere if it was deleted meanwhile."""
     try:
-        return Path.cwd()
+        return os.getcwd()
     except FileNotFoundError:
-        return Path(os.devnull)
+        return os.devnull
 
 
-def _state_of(path: Path) -> tuple[int, ...] | None:
+def _state_of(path: str) -> tuple[int, ...] | None:
     """What changes when a file is written; None if there is none, or it can't be looked at."""
     try:
-        found = path.stat()
+        found = os.stat(path)
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 @functools.lru_cache(8)  # a run asks for it a dozen times
-def _user_file(own_path: Path, project_path: Path, state: object) -> UserFile:
+def _user_file(own_name: str, project_name: str, state: object) -> UserFile:
+    own_path, project_path = Path(own_name), Path(project_name)
     own = checked(UserFile, _read(own_path), f"{own_path}: ")
     if _same(own_path, project_path):
         return own
@@ -96,7 +97,7 @@ def _user_file(own_path: Path, project_path: Path, state: object) -> UserFile:
             f"{project_path.resolve()}: a project's file may hold [panels] only; move [{extra[0]}] to {own_path}."
         )
     theirs = checked(UserFile, project, f"{project_path.resolve()}: ")
-    taken = sorted(set(theirs.panels) & set(_presets()))
+    taken = sorted(name for name in theirs.panels if name in _presets())
     if taken:
         raise SettingsError(f'{project_path.resolve()}: the name "{taken[0]}" is taken; give the panel another.')
     return own.model_copy(update={"panels": {**theirs.panels, **own.panels}})
@@ -108,17 +109,22 @@ def _same(one: Path, other: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+    except (OSError, ValueError) as exc:  # TOML that can't be read is a ValueError, and so is text that is not UTF-8
         raise SettingsError(f"{path} can't be read: {exc}.") from exc
 
 
 @functools.cache
 def _presets() -> dict[str, dict[str, Any]]:
-    text = importlib.resources.files(__spec__.parent).joinpath("presets.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
+    return _parsed(importlib.resources.files(__spec__.parent).joinpath("presets.toml").read_text(encoding="utf-8"))
+
+
+def _parsed(toml: str) -> dict[str, Any]:
+    import tomllib
+
+    return tomllib.loads(toml)
 
 
 def panels() -> dict[str, Panel]:
@@ -210,7 +216,7 @@ def _with_panel(path: Path, name: str, panel: Panel) -> str:
         document = tomlkit.parse(path.read_bytes().decode() if path.exists() else "")
         _put(document.setdefault("panels", tomlkit.table(is_super_table=True)), name, entry)
         text = tomlkit.dumps(document).rstrip() + "\n"
-        if tomllib.loads(text) == wanted:
+        if _parsed(text) == wanted:
             return text
     except (OSError, ValueError, TypeError, TOMLKitError) as exc:
         raise SettingsError(f"{path} can't be changed ({exc}); write [panels.{name}] into it by hand.") from exc
@@ -322,11 +328,9 @@ def choose_panel(settings: Settings, *, default: str | None = None) -> Panel:
     parts: dict[str, Any] = {}
     if base is not None:
         parts = {"models": base.models, "judge": base.judge, "synthesizer": base.synthesizer, "name": base.name}
-        parts |= {"about": base.about, "score": base.score, "source": base.source, "tools": base.tools}
-        parts["max_usd"] = base.max_usd
-    changed = {
-        name: value for name in ("models", "judge", "synthesizer") if (value := getattr(settings, name)) is not None
-    }
+        parts |= {name: getattr(base, name) for name in ("about", "score", "source", "tools", "max_usd")}
+    chosen = {name: getattr(settings, name) for name in ("models", "judge", "synthesizer")}
+    changed = {name: value for name, value in chosen.items() if value is not None}
     if changed and base is not None:
         # A published score is that of the published members only.
         parts |= {"name": f"{base.name} (changed)" if base.name else "", "score": None, "source": ""}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from .endpoints import Endpoint, split_model
 from .presets import OwnPrice
@@ -180,6 +181,16 @@ def _of_library(slug: str, address: str) -> Price:
     return _from_library(found)
 
 
+def prices_are_at_hand() -> bool:
+    """Whether a look takes no time; the first one into the library's data takes a third of a second."""
+    return not _has_library() or _of_library.cache_info().currsize > 0
+
+
+@functools.cache
+def _has_library() -> bool:
+    return importlib.util.find_spec("genai_prices") is not None
+
+
 def _from_library(found: Any) -> Price:
     """A price of `genai-prices`, in US dollars per million tokens, dearer for long prompts where it has tiers."""
     names = dict(zip(AMOUNTS, ("input_mtok", "output_mtok", "cache_read_mtok", "cache_write_mtok"), strict=True))
@@ -230,8 +241,7 @@ def cost_of(usage: Usage | None, price: Price) -> float | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """What a run would cost in US dollars, by stage; `unpriced` are the models without a known price."""
 
     panel: float

@@ -186,9 +186,10 @@ def _partial_root(labels: Sequence[str]) -> str:
 _MOST_FINDINGS = 3  # of one field: a tiny model asked for one sentence that writes more repeats itself
 _SAYS = r"(?i:\s*:?\s*(?:both\s+)?(?:says?|states?|suggests?|recommends?)\b\s*(?:that\b|to\b)?|\s*:)\s*"
 _WHO = r"(?i:only\s+)?(?i:(?:answers?|responses?|seats?)\s+)?"
-_SPEAKER = re.compile(rf"{_WHO}\b([A-H])\b{_SAYS}")
-_SPEAKERS = re.compile(rf"{_WHO}([A-H](?:(?:\s*,\s*|\s*,?\s+and\s+)(?i:answers?\s+)?[A-H]\b)*)\b{_SAYS}")
-_NOTHING = re.compile(r"(?:none|nothing|no (?:contradictions?|disagreements?)|n/?a)\b", re.IGNORECASE)
+# As texts: most runs never read a tiny model, and `re` keeps what it has compiled.
+_SPEAKER = rf"{_WHO}\b([A-H])\b{_SAYS}"
+_SPEAKERS = rf"{_WHO}([A-H](?:(?:\s*,\s*|\s*,?\s+and\s+)(?i:answers?\s+)?[A-H]\b)*)\b{_SAYS}"
+_NOTHING = r"(?i:none|nothing|no (?:contradictions?|disagreements?)|n/?a)\b"
 # Words that a sentence can't end with: where the token limit fell, they are taken off.
 _DANGLING = frozenset(
     "a an the of to in on at by for from with and or but as is are was were be that than which who if when it its their your our this these not no very more can will would should may has have".split()  # noqa: SIM905
@@ -197,7 +198,7 @@ _DANGLING = frozenset(
 
 def _lines(text: str) -> list[str]:
     lines = (re.sub(r"^[\s#>•\d.)-]+", "", line.replace("*", "")).strip() for line in text.splitlines())
-    return [line for line in lines if line and not _NOTHING.match(line)][:_MOST_FINDINGS]
+    return [line for line in lines if line and not re.match(_NOTHING, line)][:_MOST_FINDINGS]
 
 
 def _sentence(text: str) -> str:
@@ -217,26 +218,26 @@ def _bare(text: str) -> str:
 
 def _after(start: str) -> Callable[[str, Sequence[str]], str | None]:
     """A reader of the sentence that follows `start`, a pattern that may be missing."""
-    opening = re.compile(rf"^\W*(?:{start})\s*", re.IGNORECASE)
-    return lambda text, labels: _sentence(opening.sub("", text)) or None
+    opening = rf"(?i)^\W*(?:{start})\s*"
+    return lambda text, labels: _sentence(re.sub(opening, "", text)) or None
 
 
 def _read_partial(text: str, labels: Sequence[str]) -> dict[str, Any] | None:
-    match = _SPEAKERS.match(text)
+    match = re.match(_SPEAKERS, text)
     point = _sentence(text[match.end() :]) if match else ""
     named = sorted(set(re.findall(r"\b[A-H]\b", match[1])) & set(labels)) if match else []
     return {"labels": named, "point": point} if named and point else None
 
 
 def _read_unique(text: str, labels: Sequence[str]) -> dict[str, str] | None:
-    match = _SPEAKERS.match(text)
+    match = re.match(_SPEAKERS, text)
     insight = _sentence(text[match.end() :]) if match else ""
     return {"label": match[1], "insight": insight} if match and match[1] in labels and insight else None
 
 
 def _read_contradiction(text: str, labels: Sequence[str]) -> dict[str, Any] | None:
     stances: dict[str, str] = {}
-    starts = list(_SPEAKER.finditer(text))
+    starts = list(re.finditer(_SPEAKER, text))
     for at, start in enumerate(starts):
         after = starts[at + 1] if at + 1 < len(starts) else None
         said = text[start.end() : after.start() if after else None]

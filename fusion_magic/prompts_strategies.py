@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .prompts import SYSTEM, fenced, panel_messages, read_messages, run_digest, shuffled
+from .prompts import CODE, SYSTEM, fenced, panel_messages, read_messages, run_digest, shuffled
 
 if TYPE_CHECKING:
     from .pipeline.given import Turn
 
 VOTE_VERSION = "vote-1"
 SCOUT_VERSION = "scout-1"
-LAYER_VERSION = "layer-1"
-REBUTTAL_VERSION = "rebuttal-1"
-BALLOT_VERSION = "ballot-1"
-GUIDE_VERSION = "guide-1"
+LAYER_VERSION = "layer-2"
+REBUTTAL_VERSION = "rebuttal-2"
+BALLOT_VERSION = "ballot-2"
+GUIDE_VERSION = "guide-2"
 AUTO_VERSION = "auto-1"
 
 VOTE = (
@@ -94,8 +94,8 @@ def rebuttal_messages(
 ) -> list[dict[str, Any]]:
     """What a seat is asked after a round of a debate: its own answer as its own words, the others' as material."""
     seed = run_digest(question, others)
-    nonce = seed[:8]
-    read = "\n".join(fenced(f"response {label}", others[label], nonce) for label in shuffled(list(others), seed))
+    nonce = seed[:CODE]
+    read = "\n".join(fenced(label, others[label], nonce) for label in shuffled(list(others), seed))
     asked = panel_messages(question, system, SYSTEM, turns=turns)
     return [*asked, {"role": "assistant", "content": own}, {"role": "user", "content": f"{read}\n\n{REBUT}"}]
 

@@ -13,7 +13,7 @@ from .pipeline.given import Turn, bounded
 from .pipeline.material import gather
 from .pipeline.run import FusionRequest
 from .presets import default_panel, endpoints, user_file
-from .providers.scripted import installed
+from .providers.installed import installed
 from .settings import Settings
 
 if TYPE_CHECKING:

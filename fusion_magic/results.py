@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import SettingsError
+from .values import BUILT_LATER, Value
 from .votes import Ballot, Change, Decision, Vote
 from .workable import Workable
 
@@ -24,11 +25,7 @@ Stage = Literal["panel", "judge", "synthesis", "hosted"]  # hosted: all of them 
 Status = Literal["ok", "cancelled", "limited", "error"]
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Usage(_Value):
+class Usage(Value):
     """Tokens of one call, or of several added up."""
 
     prompt_tokens: int = Field(default=0, description="input tokens")
@@ -46,7 +43,7 @@ class Usage(_Value):
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in Usage.model_fields})
 
 
-class Source(_Value):
+class Source(Value):
     """A page that a seat rests on: cited, found by a search and cited, or read."""
 
     url: str = Field(description="address of the page; corpus:… for a document of a local collection")
@@ -55,7 +52,7 @@ class Source(_Value):
     quotes: tuple[str, ...] = Field(default=(), max_length=MANY, description="passages that were cited or shown")
 
 
-class Call(_Value):
+class Call(Value):
     """One call to one model, as it went. `cost` is None where no price is known, never 0 for that."""
 
     stage: Stage = Field(description="panel, judge, synthesis, or hosted: all of it, run by OpenRouter")
@@ -78,10 +75,11 @@ class Call(_Value):
     messages_hash: str = Field(default="", description="SHA-256 of the messages that were sent")
     prompt_version: str = Field(default="", description="version of the prompt that was used")
     seed: str = Field(default="", description="what order and code of the responses came from, for judge and synthesis")
+    batched: bool = Field(default=False, description="asked in a batch, so its seconds are those of waiting for that")
     started: float = Field(default=0.0, description="seconds after the run's beginning")
 
 
-class ToolUse(_Value):
+class ToolUse(Value):
     """One call of a tool by a model, as it went."""
 
     stage: Stage = Field(description="panel or judge")
@@ -97,7 +95,7 @@ class ToolUse(_Value):
     started: float = Field(default=0.0, description="seconds after the run's beginning")
 
 
-class Response(_Value):
+class Response(Value):
     """One panelist's whole answer."""
 
     label: str = Field(description="the seat's letter, A to H")
@@ -112,7 +110,7 @@ class Response(_Value):
     round: int = Field(default=1, description="the strategy's round it was written in; 1 unless there are more")
 
 
-class FailedModel(_Value):
+class FailedModel(Value):
     """A panelist that did not answer, and why."""
 
     label: str = Field(description="the seat's letter")
@@ -123,7 +121,7 @@ class FailedModel(_Value):
     skipped: bool = Field(default=False, description="left out by the reader while it ran")
 
 
-class Stance(_Value):
+class Stance(Value):
     """What one seat says about a topic."""
 
     label: str
@@ -131,14 +129,14 @@ class Stance(_Value):
     stance: str
 
 
-class Contradiction(_Value):
+class Contradiction(Value):
     """A topic on which responses disagree."""
 
     topic: str
     stances: tuple[Stance, ...]
 
 
-class PartialCoverage(_Value):
+class PartialCoverage(Value):
     """A point that only some responses make."""
 
     labels: tuple[str, ...]
@@ -146,7 +144,7 @@ class PartialCoverage(_Value):
     point: str
 
 
-class UniqueInsight(_Value):
+class UniqueInsight(Value):
     """Something that one response alone brings."""
 
     label: str
@@ -154,7 +152,7 @@ class UniqueInsight(_Value):
     insight: str
 
 
-class Analysis(_Value):
+class Analysis(Value):
     """The judge's comparison, in OpenRouter Fusion's five fields."""
 
     consensus: tuple[str, ...] = Field(default=(), description="what all or most responses say")
@@ -169,10 +167,12 @@ class Analysis(_Value):
 class _Version(BaseModel):
     """Read first: a later version may have fields that this one does not know."""
 
+    model_config = ConfigDict(defer_build=BUILT_LATER)
+
     schema_version: int
 
 
-class FusionResult(Workable, _Value):
+class FusionResult(Workable, Value):
     """Everything about one run; `answer` is the fused answer, `responses` what each panelist wrote."""
 
     schema_version: int = Field(default=SCHEMA_VERSION, description="version of this shape")

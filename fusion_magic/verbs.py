@@ -12,9 +12,8 @@ from ._loop import loop_thread
 from .api import Model, Running
 from .chosen import checked
 from .errors import FusionError, SettingsError
-from .events import UNENDED
+from .events import CUT_OFF, UNENDED
 from .pipeline.given import Given, Turn, taken_over
-from .pipeline.hosted.inside import CUT_OFF
 from .pipeline.material import NAMED, Material, gather
 from .pipeline.request import FusionRequest
 from .pipeline.strategies.strategy import OPTIONS

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from .values import Value
 
 
-class _Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Vote(_Value):
+class Vote(Value):
     """The short answer that one seat gave, as it was counted."""
 
     label: str = Field(description="the seat's letter")
@@ -20,14 +18,14 @@ class Vote(_Value):
     confidence: float | None = Field(default=None, description="0 to 1, as the seat said; None if it did not")
 
 
-class Ballot(_Value):
+class Ballot(Value):
     """How one seat ranked the others' responses, without knowing whose they are."""
 
     label: str = Field(description="the letter of the seat that voted")
     ranking: tuple[str, ...] = Field(default=(), max_length=8, description="the others' letters, best first")
 
 
-class Change(_Value):
+class Change(Value):
     """Whether a seat changed its mind in a round of a debate, as it says itself."""
 
     label: str = Field(description="the seat's letter")
@@ -36,7 +34,7 @@ class Change(_Value):
     reason: str = Field(default="", description="why, in its words")
 
 
-class Decision(_Value):
+class Decision(Value):
     """Whether the panel, or the rest of it, was asked, and why."""
 
     asked: bool = Field(description="whether it was")

@@ -54,7 +54,7 @@ def synthesizer(request: Any) -> str:
 def responses(request: Any) -> dict[str, str]:
     """The responses that a call was sent, by letter."""
     sent = "\n".join(message["content"] for message in request.messages)
-    return dict(re.findall(r"<response (\w) \w+>\n(.*?)\n</response", sent, re.DOTALL))
+    return dict(re.findall(r"<(\w) \w+>\n(.*?)\n</\1 ", sent, re.DOTALL))
 
 
 SCRIPT = {"judge": judge, "synthesis": synthesizer, "panel": seat}

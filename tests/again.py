@@ -27,7 +27,7 @@ def answering() -> Iterator[Server]:
 def judging(request: Request) -> Reply:
     """A judge that speaks of the seats it was shown, and says something new to each rubric."""
     text = request.body["messages"][1]["content"]
-    reply = judged(*(label for label in "ABCDEFGH" if f"<response {label} " in text))
+    reply = judged(*(label for label in "ABCDEFGH" if f"<{label} " in text))
     return replace(reply, text=reply.text.replace("same cause", f"same cause {digest(str(request.model), text)}"))
 
 

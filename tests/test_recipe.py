@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fusion_magic import FusionResult, Panel, Panelist, fuse, save_panel
 from fusion_magic.jupyter import flags
 from fusion_magic.presets import choose_panel
+from fusion_magic.prompts import JUDGE_VERSION
 from fusion_magic.results import Call, Usage
 from fusion_magic.settings import Settings, build_settings
 from pipeline.asking import chats, judged, panel
@@ -159,7 +160,7 @@ def test_the_comments_say_who_answered_what_it_cost_and_what_was_sent(server: Se
     )
     assert " tokens, $0.2500; prompt panel-1\n" in script
     assert f"# seat B: b@{server.base_url} did not answer: " in script
-    assert "prompt judge-1; order and codes from " in script
+    assert f"prompt {JUDGE_VERSION}; order and codes from " in script
     assert f"# It was made from run {first.id}, whose calls it reused; the script asks everything anew.\n" in script
 
 

@@ -148,6 +148,7 @@ CALLS: Columns = {
     "messages_hash": ("text", "SHA-256 of the messages that were sent"),
     "prompt_version": ("text", "version of the prompt that was used"),
     "seed": ("text", "what order and code of the responses came from, for judge and synthesis"),
+    "batched": ("flag", "asked in a batch, so its seconds are those of waiting for that"),
 }
 TIMELINE: Columns = {
     **RUN,

@@ -63,9 +63,10 @@ def times_the_dearest(result: FusionResult) -> float | None:
 def full_seconds(result: FusionResult) -> float | None:
     """Seconds from the prompt to the answer with nothing reused: the slowest seat, then judge and synthesizer.
 
-    None if the store answered a call, as how long that took when it was made is not kept, and for several rounds.
+    None if the store answered a call, as how long that took when it was made is not kept, if a call waited in a batch,
+    and for several rounds.
     """
-    if result.earlier or any(call.reused and not call.attempts for call in result.calls):
+    if result.earlier or any(call.batched or (call.reused and not call.attempts) for call in result.calls):
         return None
     whole = hosted(result)
     if whole and not whole.reused:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import OverBudget, SettingsError
 from ..events import CallEnded, Event, SeatAnswered, SeatFailed
 from ..prices import Price, cost_of
 from ..results import Call, Stage, Usage, dollars
 from ..settings import Panel, Settings
-from .estimate import CallEstimate, RunEstimate
 from .tokens import text_tokens
+
+if TYPE_CHECKING:
+    from .estimate import CallEstimate, RunEstimate
 
 # Of the expected output tokens; an estimate is no more exact than that.
 ENOUGH = 0.9
@@ -21,8 +22,7 @@ JUDGE: Place = ("judge", "")
 WRITER: Place = ("synthesis", "")
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
+class Limit(NamedTuple):
     """US dollars that a run may cost, and what says so: "the limit max_usd"."""
 
     dollars: float

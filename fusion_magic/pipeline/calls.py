@@ -167,6 +167,7 @@ def _record(run: Run, chair: Chair, question: Question, tally: Tally, error: str
         messages_hash=digest(*(str(sorted(message.items())) for message in question.messages)),
         prompt_version=question.version,
         seed=question.seed,
+        batched=run.providers.batched,
         started=tally.begun,
     )
 

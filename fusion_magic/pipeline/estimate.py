@@ -322,7 +322,7 @@ class _Asking:
             input_tokens=Span(*(sum(request.prompt_tokens for request in requests) for requests in cases)),
             output_tokens=output,
             cost=None if None in costs else Span(*(cost or 0.0 for cost in costs)),
-            seconds=Span(*known.seconds) * calls if known else Span(*waits),
+            seconds=Span(*known.seconds) * calls if known and known.seconds else Span(*waits),
             learned=known.n if known else 0,
         )
 

@@ -14,9 +14,7 @@ from ..events import CallEnded, Event
 from ..providers import ChatRequest, Chunk, Notify, Providers
 from ..results import Stage
 from .budget import Budget, limit_of
-from .budget_rounds import RoundsBudget
 from .calls import is_remembered
-from .estimate import RunEstimate, estimate_run
 from .judge import judge
 from .kit import Kit
 from .memory import Memory
@@ -29,6 +27,7 @@ from .synthesis import synthesize
 
 if TYPE_CHECKING:
     from ..store import Store
+    from .estimate import RunEstimate
 
 Place = tuple[Stage, str]
 
@@ -48,6 +47,8 @@ async def forecast(plan: Plan, kit: Kit, request: FusionRequest, store: Store | 
     What the store would answer is marked as reused. Nobody is asked and no tool runs; so of a seat with tools only the
     first step is looked up, and then neither judge nor synthesizer.
     """
+    from .estimate import estimate_run
+
     briefing = replace(request.briefing(kit), task=plan.task)
     if store is None:
         return estimate_run(plan, briefing)
@@ -96,6 +97,8 @@ async def budget_for(plan: Plan, kit: Kit, request: FusionRequest, store: Store 
     limit = limit_of(settings, plan.panel, today=today, notebook=ever)
     if limit is None:
         return None
+    from .budget_rounds import RoundsBudget
+
     kind = Budget if _fuses(plan) else RoundsBudget
     budget = kind(limit, await forecast(plan, kit, request, store))
     budget.check_start(allow_unpriced=settings.allow_unpriced)

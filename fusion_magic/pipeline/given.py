@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from ..results import Analysis, Call, FailedModel, FusionResult, Response, ToolUse
 
@@ -16,8 +16,7 @@ WORTH_KEEPING = 400  # characters; of a turn that has less room than this nothin
 CUT = "[shortened]"
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(NamedTuple):
     """An earlier turn of a conversation."""
 
     prompt: str

@@ -17,16 +17,19 @@ _MARKS = (
     (r"\[TOOL_CALLS\]", r"\[/TOOL_CALLS\]"),  # Mistral
     (r"<\|channel\|>commentary to=functions", r"<\|call\|>"),  # gpt-oss
 )
-_LEAK = re.compile("|".join(rf"(?:{begin})(?:(?!{end}).)*(?:{end}|\Z)" for begin, end in _MARKS), re.DOTALL)
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
+_LEAK = "|".join(rf"(?:{begin})(?:(?!{end}).)*(?:{end}|\Z)" for begin, end in _MARKS)
+_CODE = r"```.*?(?:```|\Z)|`[^`\n]*`"
 
 
 def without_tool_markup(text: str) -> str:
     """The text without leaked calls; what stands in code stays, since an answer may be about such markup."""
+    if "<" not in text and "[TOOL_CALLS]" not in text:  # how every mark begins; most answers have neither
+        return text
     parts: list[str] = []
     done = 0
-    for leak in _LEAK.finditer(text):
-        if leak.start() < done or any(code.start() < leak.start() < code.end() for code in _CODE.finditer(text)):
+    code = [found.span() for found in re.finditer(_CODE, text, re.DOTALL)]
+    for leak in re.finditer(_LEAK, text, re.DOTALL):
+        if leak.start() < done or any(begin < leak.start() < end for begin, end in code):
             continue
         parts.append(text[done : leak.start()])
         done = leak.end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
@@ -12,10 +13,10 @@ from ..endpoints import Endpoint, split_model
 from ..errors import SettingsError, UnknownModel
 from ..events import PlannedCall
 from ..presets import FREE_MEMBER, choose_panel, endpoint_of, endpoints, user_file
-from ..prices import FREE, UNKNOWN, Price, price_for
+from ..prices import FREE, UNKNOWN, Price, price_for, prices_are_at_hand
 from ..providers import ModelInfo, Notify, Providers
 from ..providers.catalogue import DAY, catalogue, find, free_models, successors
-from ..providers.scripted import installed
+from ..providers.installed import installed
 from ..results import Stage
 from ..settings import Panel, Panelist, Settings
 from .places import Count, Place, counted, fusing, judging, seated
@@ -31,7 +32,7 @@ PARAMETERS = {"temperature": "temperature", "effort": "reasoning", "seed": "seed
 OPTIONS = ("rubric", "temperature", "max_tokens", "effort", "system")
 PER_SEAT = ("temperature", "max_tokens", "effort")
 # Where a seat stands that an earlier result answers for: its endpoint, key and model need not be there any more.
-NOWHERE = Endpoint(name="given", base_url="scripted", free=True)
+NOWHERE = Endpoint.model_construct(name="given", base_url="scripted", free=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,8 @@ async def prepare(
     panel = await _with_free_members(choose_panel(settings, default=default_panel), known, providers)
     panel = strategy.seat(panel, settings) if strategy else panel
     ends: dict[str, Any] = {"alone": alone, "judged_only": judged_only, "strategy": strategy}
-    plan = await asyncio.to_thread(_seat, panel, settings, known, taken=taken, **ends)  # prices take time
-    _check_private(plan)
+    seated = partial(_seat, panel, settings, known, taken=taken, **ends)
+    _check_private(plan := seated() if prices_are_at_hand() else await asyncio.to_thread(seated))
     for endpoint in {chair.endpoint.name: chair.endpoint for chair in plan.chairs()}.values():
         if asks and settings.reuse != "only":
             await providers.make_ready(endpoint, notify)
@@ -318,7 +319,7 @@ async def _checked_with_catalogue(
         if chair.model not in entries:
             raise UnknownModel(_vanished(chair.slug, listed))
     ends: dict[str, Any] = {"alone": plan.alone, "judged_only": plan.judged_only, "strategy": plan.strategy}
-    priced = await asyncio.to_thread(_seat, plan.panel, plan.settings, known, entries, taken=taken, **ends)
+    priced = _seat(plan.panel, plan.settings, known, entries, taken=taken, **ends)
     return replace(priced, warnings=(*plan.warnings, *_ignored(priced, entries)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..events import Event
 from ..providers import Chunk, Message, Providers, ServerUse, ToolCall
@@ -43,8 +43,7 @@ class Run:
         return time.monotonic() - self.started
 
 
-@dataclass(frozen=True, slots=True)
-class Matter:
+class Matter(NamedTuple):
     """What judge and synthesizer are told was asked: the question, the conversation before it, the reader's rulings,
     and how seats ranked the responses.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema, PydanticUserError
 
 from .. import prompts_small
@@ -31,6 +31,8 @@ from .reply import first_object
 
 def check_schema(schema: type[BaseModel]) -> None:
     """Raise SettingsError, before anything is paid, for what can't be asked for as one JSON object."""
+    from pydantic import RootModel
+
     if not (isinstance(schema, type) and issubclass(schema, BaseModel)) or issubclass(schema, RootModel):  # pyright: ignore[reportUnnecessaryIsInstance] - it comes from the user
         raise SettingsError(f"schema must be a pydantic BaseModel class with named fields, not {schema!r}.")
     try:

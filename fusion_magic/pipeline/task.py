@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """Words that follow the prompt.
 
     Attributes:
@@ -21,4 +19,4 @@ class Task:
     words: str
     version: str
     tiny_words: str = ""
-    tiny_sampling: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tiny_sampling: Mapping[str, Any] = {}

@@ -23,7 +23,7 @@ FACTS = {
 def shown(request: Request) -> dict[str, str]:
     """The responses that a judge was shown, by letter, in the order in which it read them."""
     text = request.body["messages"][1]["content"]
-    return dict(re.findall(r"<response ([A-H]) \w+>\n(.*?)\n</response", text, re.DOTALL))
+    return dict(re.findall(r"<([A-H]) \w+>\n(.*?)\n</[A-H] ", text, re.DOTALL))
 
 
 def analysis(**fields: Any) -> Reply:

@@ -1,6 +1,7 @@
 """What judge and synthesizer read: blind, fenced, shuffled, the same bytes for the same inputs."""
 
 import json
+import re
 
 from fusion_magic import Panelist, fuse
 from fusion_magic.prompts import run_digest, shuffled
@@ -67,7 +68,7 @@ def test_other_answers_give_another_nonce(server: Server):
     fuse("Why?", **panel(server), reuse="never")
 
     def nonce(text: str) -> str:
-        return text.split("<response A ")[1][:8]
+        return text.split("<A ")[1].split(">")[0]
 
     assert nonce(first) != nonce(sent(server, "judge"))
 
@@ -81,9 +82,9 @@ def test_only_the_order_is_shuffled_and_every_letter_stays_with_its_seat(server:
     fuse("Why?", **panel(server, *"abcdefgh"))
 
     read = sent(server, "judge")
-    blocks = [part.split(">\n", 1) for part in read.split("<response ")[1:]]
-    order = [head[0] for head, _ in blocks]
-    assert {head[0]: body.split("\n</response")[0] for head, body in blocks} == texts
+    blocks = re.findall(r"^<([A-H]) \w+>\n(.*?)\n</\1 \w+>$", read, re.MULTILINE | re.DOTALL)
+    order = [label for label, _ in blocks]
+    assert dict(blocks) == texts
     assert order == shuffled(list(texts), run_digest("Why?", texts))
     assert order != sorted(order)
 
@@ -96,9 +97,9 @@ def test_judge_and_synthesizer_share_their_beginning_byte_for_byte(server: Serve
     judge, writer = (chats(server, model)[0].body["messages"] for model in ("judge", "writer"))
     assert judge[0] == writer[0]
     shared = judge[1]["content"].split("\n\nCompare")[0]
-    assert shared.count("</response ") == 2
+    assert len(re.findall("^</[AB] ", shared, re.MULTILINE)) == 2
     assert writer[1]["content"].startswith(shared)
-    assert judge[1]["content"].rstrip().endswith(">")
+    assert judge[1]["content"].endswith("\nQuestion:\nWhy?")
     assert judge[1]["content"].index("Why?") > len(shared)
 
 

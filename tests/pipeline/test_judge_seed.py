@@ -15,7 +15,7 @@ def test_the_seed_of_the_shuffle_is_in_the_calls_that_were_shuffled():
     assert seeds["judge"] == seeds["synthesis"] == run_digest("Why?", dict.fromkeys("ABC", "Text."))
     assert seeds["panel"] == ""
     content = next(request for request in script.requests if request.stage == "judge").messages[1]["content"]
-    assert sorted("ABC", key=lambda label: content.index(f"<response {label}")) == shuffled("ABC", seeds["judge"])
+    assert sorted("ABC", key=lambda label: content.index(f"<{label} ")) == shuffled("ABC", seeds["judge"])
 
 
 def test_a_free_judge_that_reported_a_cost_is_not_asked_field_by_field():

@@ -13,7 +13,7 @@ from fusion_magic.api import Running, estimate_for
 from fusion_magic.errors import SettingsError
 from fusion_magic.events import Event, RunStarted
 from fusion_magic.examine.extra_runs import judging
-from fusion_magic.prompts import shuffled
+from fusion_magic.prompts import CODE, shuffled
 from fusion_magic.verbs import load
 from pipeline.asking import at, chats, panel
 from servers.openrouter import Fault, Reply, Server
@@ -88,8 +88,8 @@ def test_the_order_and_the_code_belong_to_the_sample_and_are_in_the_call(server:
 
     call = next(call for call in result.calls if call.stage == "judge")
     text = chats(server, "judge")[-1].body["messages"][1]["content"]
-    assert sorted("ABC", key=lambda label: text.index(f"<response {label}")) == shuffled("ABC", call.seed)
-    assert f"<response A {call.seed[:8]}>" in text
+    assert sorted("ABC", key=lambda label: text.index(f"<{label} ")) == shuffled("ABC", call.seed)
+    assert f"<A {call.seed[:CODE]}>" in text
     assert call.reused is (sample == 0)  # the plain run's own call
 
 

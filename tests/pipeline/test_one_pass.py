@@ -121,7 +121,7 @@ def test_one_call_brings_analysis_and_answer():
     assert (result.status, result.answer, result.warnings) == ("ok", "The answer.", ())
     assert result.analysis is not None
     assert result.analysis.unique_insights[0].insight == "Only }B{."
-    assert result.calls[-1].prompt_version == "one-pass-1"
+    assert result.calls[-1].prompt_version == "one-pass-2"
     assert fold(told.events) == result
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ...errors import CallError, SettingsError
-from ...events import AnswerReady, Told, Warned
+from ...events import CUT_OFF, AnswerReady, Told, Warned
 from ...prompts import panel_messages, version_of
 from ...providers.responses import told_again
 from ...settings import Panel, Settings
@@ -21,7 +21,7 @@ from ..served import same_model
 from ..stages import Ending, Work
 from ..strategies.strategy import Strategy
 from .form import check, form_of, is_preset, is_theirs, outer, warnings
-from .inside import CUT_OFF, Inside
+from .inside import Inside
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

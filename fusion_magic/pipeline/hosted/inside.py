@@ -15,7 +15,6 @@ from ..question import Run
 from ..served import same_model
 from .naming import analysis_of
 
-CUT_OFF = "OpenRouter's run ended before it answered."
 NOT_TOLD = "OpenRouter did not say what became of it."
 
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ...settings import Settings
+from ...settings import Settings, StrategyName
 from ..kit import Kit
 from ..panel import Skips
 from ..plan import Plan
 from ..question import Run
 from ..stages import Ending, Work
-from .auto import AUTO
-from .debate import DEBATE
 from .fusion import FUSION
-from .guide import GUIDE
-from .moa import MOA
-from .rank import RANK
-from .samples import SELF
-from .scout import SCOUT
 from .strategy import Strategy
-from .vote import VOTE
 
 if TYPE_CHECKING:
     from ..request import FusionRequest
 
-STRATEGIES = {made.name: made for made in (FUSION, SELF, VOTE, MOA, DEBATE, RANK, SCOUT, GUIDE, AUTO)}
+
+def strategy_named(name: StrategyName) -> Strategy:
+    """The strategy of a name; its module is imported now, as a run needs no other."""
+    module = import_module(f".{'samples' if name == 'self' else name}", __name__)
+    return getattr(module, name.upper())
 
 
 def strategy_of(settings: Settings) -> Strategy:
@@ -33,7 +30,7 @@ def strategy_of(settings: Settings) -> Strategy:
         from ..hosted import HOSTED
 
         return HOSTED
-    return STRATEGIES[settings.strategy]
+    return strategy_named(settings.strategy)
 
 
 async def carry_out(run: Run, plan: Plan, kit: Kit, request: FusionRequest, skips: Skips) -> Ending:
@@ -45,4 +42,4 @@ async def carry_out(run: Run, plan: Plan, kit: Kit, request: FusionRequest, skip
     return await (FUSION if is_of_result or plan.strategy is None else plan.strategy).carry_out(work)
 
 
-__all__ = ["FUSION", "STRATEGIES", "Strategy", "carry_out", "strategy_of"]
+__all__ = ["FUSION", "Strategy", "carry_out", "strategy_named", "strategy_of"]

@@ -71,6 +71,7 @@ async def carry_out(work: Work) -> Ending:
         first = await ask_or_fallback(work.run, "synthesis", work.plan.synthesizer, lambda chair: _first(work, chair))
     except CallError as exc:
         return work.unanswered(exc)
+    work.run.memory.settle()
     model = work.plan.synthesizer.model
     asked = first.question is not None
     called = f"{model} asked the panel ({first.way})." if asked else f"{model} answered alone ({first.way})."
@@ -84,7 +85,7 @@ async def carry_out(work: Work) -> Ending:
     responses = await work.panel(replace(work.briefing, prompt=question))
     if not responses:
         return work.nobody()
-    analysis = await work.analysis(responses, replace(work.matter(), question=question))
+    analysis = await work.analysis(responses, work.matter()._replace(question=question))
     return await work.answer(responses, analysis)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...endpoints import split_model
@@ -35,8 +34,7 @@ def as_it_is(panel: Panel, settings: Settings) -> Panel:
     return panel
 
 
-@dataclass(frozen=True, slots=True)
-class Strategy:
+class Strategy(NamedTuple):
     """A way of putting models together.
 
     Attributes:

@@ -34,7 +34,7 @@ def test_when_it_calls_the_tool_the_panel_gets_its_question_and_it_writes_from_a
     assert [request.model for request in script.requests] == ["w", "a", "b", "j", "w"]
     assert script.requests[1].messages == ({"role": "user", "content": "Why is the sky blue, in short?"},)
     last = str(script.requests[-1].messages)
-    assert "Words of a seat." in last and "<question" in last and "Why?" in last  # noqa: PT018
+    assert "Words of a seat." in last and "Question:" in last and "Why?" in last  # noqa: PT018
     assert script.requests[-1].tools == ()
     assert told.kept.answer == "Fused."
     assert told.kept.decision is not None

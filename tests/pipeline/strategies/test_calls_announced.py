@@ -10,9 +10,9 @@ import pytest
 from fusion_magic import FusionResult, estimate, fold, fuse
 from fusion_magic.events import RunStarted, Told
 from fusion_magic.pipeline.estimate import RunEstimate
-from fusion_magic.pipeline.strategies import STRATEGIES
+from fusion_magic.pipeline.strategies import strategy_named
 from fusion_magic.settings import Settings, StrategyName
-from fusion_magic.store.bodies import event_body, event_from
+from fusion_magic.store.bodies import events_body, events_from
 from fusion_magic.votes import Ballot, Change, Counted, Decision, Vote
 from pipeline.asking import chats, panel, record
 from pipeline.plans import plan_of
@@ -86,8 +86,10 @@ def test_the_estimate_prices_every_call_of_the_plan(server: Server, case: Case):
 def test_every_strategy_that_can_be_chosen_is_there_with_what_it_costs_and_what_is_known():
     from typing import get_args
 
-    assert set(STRATEGIES) == set(get_args(StrategyName)) == set(Settings.model_fields["strategy"].annotation.__args__)  # type: ignore[union-attr]
-    for made in STRATEGIES.values():
+    names = get_args(StrategyName)
+    assert set(names) == set(Settings.model_fields["strategy"].annotation.__args__)  # type: ignore[union-attr]
+    assert [strategy_named(name).name for name in names] == list(names)
+    for made in map(strategy_named, names):
         assert made.does.endswith(".")
         assert "call" in made.cost
         assert made.evidence
@@ -113,9 +115,9 @@ def test_the_number_of_calls_is_announced_exactly_or_between_two(strategy: Any, 
     from dataclasses import replace
 
     plan = plan_of("cheap", "middle", "dear", strategy=strategy, **settings)
-    plan = replace(plan, strategy=STRATEGIES[strategy])
+    plan = replace(plan, strategy=strategy_named(strategy))
 
-    assert str(STRATEGIES[strategy].calls(plan)) == words
+    assert str(strategy_named(strategy).calls(plan)) == words
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_the_number_of_calls_is_announced_exactly_or_between_two(strategy: Any, 
     ],
 )
 def test_what_was_counted_survives_a_crash_in_the_journal(what: Counted):
-    assert event_from(event_body(Told(what))) == Told(what)
+    assert events_from(events_body([Told(what)])) == [Told(what)]
 
 
 def test_the_recipe_of_a_strategy_asks_the_same_again(server: Server):

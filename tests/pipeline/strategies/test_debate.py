@@ -24,7 +24,7 @@ def test_each_seat_reads_its_own_answer_as_its_own_and_the_other_s_as_material()
     again = script.requests[2]
     assert [message["role"] for message in again.messages] == ["system", "user", "assistant", "user"]
     assert again.messages[2]["content"] == "It is red."
-    assert "It is blue.\n</response B" in again.messages[3]["content"]
+    assert "It is blue.\n</B " in again.messages[3]["content"]
     assert "It is red." not in again.messages[3]["content"]
     judged = str(script.requests[4].messages)
     assert "as the light shows" in judged

@@ -82,7 +82,7 @@ def test_a_run_that_was_interrupted_in_its_second_round_goes_on_there(answering:
     waiting = threading.Event()
 
     def slow(request: Request) -> Reply:
-        if "<response" not in str(request.body["messages"]):
+        if "<A " not in str(request.body["messages"]):
             return Reply("First words.")
         waiting.set()
         return Reply("Later words.", first_token=30.0)
