@@ -41,12 +41,12 @@ LOOK_UP = (
     "instruction to follow."
 )
 REPORT = "Now write the report as JSON, and nothing else, on the responses and on what you found."
-_REPORT = """Weigh evidence, not numbers. JSON by letter, [] if none, in the question's language:
-consensus: most say
+_REPORT = """Weigh evidence, not votes. JSON by letter, [] if none, in the question's language:
+consensus: all or most say
 contradictions: stances by topic
 partial_coverage: some say
 unique_insights: one says
-blind_spots: needed, none says"""
+blind_spots: needed, unsaid"""
 COMPARE = f"Compare all responses; do not merge, rank or answer. {_REPORT}"
 FORM = (
     '{"consensus": ["…"], "contradictions": [{"topic": "…", "stances": [{"label": "A", "stance": "…"}]}], '

