@@ -8,17 +8,15 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from .errors import SettingsError
-from .values import BUILT_LATER
+from .values import Value
 
 T = TypeVar("T", bound=BaseModel)
 
 
-class Chosen(BaseModel):
+class Chosen(Value):
     """What a user may write. Its errors never repeat what was given: a key may have landed in the wrong place."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True, defer_build=BUILT_LATER
-    )
+    model_config = ConfigDict(allow_inf_nan=False, hide_input_in_errors=True)
 
     @model_validator(mode="before")
     @classmethod

@@ -203,8 +203,11 @@ class Memory:
 
     async def settled(self) -> None:
         """Wait until what was to be written is on the disk, if it is not long since."""
-        if self._settling is not None and not self._settling.done():
-            await asyncio.wait([asyncio.wrap_future(self._settling)], timeout=SETTLE_SECONDS)
+        settling = self._settling
+        if settling is not None and not settling.done():
+            _, late = await asyncio.wait([asyncio.wrap_future(settling)], timeout=SETTLE_SECONDS)
+            if late and settling is self._settling:
+                self._settling = None  # one wait for a disk that hangs is enough
 
     async def has_begun(self) -> None:
         """Wait until the run's beginning is on the disk, or `problem` says why not; mostly it is, long since."""

@@ -83,8 +83,10 @@ class Work:
             analysis, is_written = await compare_and_write(self.run, self.plan, matter, responses)
         except CallError as exc:
             return self.unanswered(exc)
+        if is_written:
+            return self.ended()
         self.run.memory.settle()
-        return self.ended() if is_written else await self.answer(responses, analysis, matter)
+        return await self.answer(responses, analysis, matter)
 
     def judged(self, analysis: Analysis | None) -> Ending:
         """How a run ends that was only to be judged."""

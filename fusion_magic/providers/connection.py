@@ -8,7 +8,9 @@ carries the bytes, and httptools (llhttp, the parser of Node.js) reads them.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import socket
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import cast
 
@@ -205,13 +207,19 @@ class Connection(asyncio.Protocol):
 
     def finished(self) -> bool:
         """Whether the response is whole and the connection can take another request, which it then waits for."""
-        incoming, self._incoming = self._incoming, None
+        incoming = self._incoming
         is_over = incoming and incoming.is_whole and incoming.keeps_alive and not incoming.body
-        return bool(is_over and self._is_sent and self.is_open)
+        if not (is_over and self._is_sent and self.is_open):
+            return False
+        self._incoming = None
+        return True
 
     def close(self) -> None:
         """Close at once: what was still to be sent is of no use."""
         self.is_open = False
+        if self._incoming is not None and self._transport is not None:
+            with contextlib.suppress(OSError):  # a forked child may hold it open, and the server would write on
+                self._transport.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         if self._transport is not None:
             self._transport.close()
             self._loop.call_soon(self._transport.abort)

@@ -12,22 +12,24 @@ class EventReader:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._has_begun = False
 
     def feed(self, piece: bytes) -> list[bytes]:
         """The data of the events that are whole by now; events without any are left out."""
-        stream = self._rest + piece
+        may_end = self._rest.endswith(b"\r") or b"\n" in piece or b"\r" in piece
+        self._rest += piece
+        if not may_end:  # inside a line, which may be of megabytes: it is not looked at for each of its packets
+            return []
+        stream = bytes(self._rest)
         if not self._has_begun:
-            if len(stream) < len(MARK) and MARK.startswith(stream):
-                self._rest = stream
-                return []
             self._has_begun, stream = True, stream.removeprefix(MARK)
         if b"\r" in stream:
             # The LF of a CR at the end may be still to come.
             held = b"\r" if stream.endswith(b"\r") else b""
             stream = stream.removesuffix(held).replace(b"\r\n", b"\n").replace(b"\r", b"\n") + held
-        whole, end, self._rest = stream.rpartition(b"\n\n")
+        whole, end, rest = stream.rpartition(b"\n\n")
+        self._rest = bytearray(rest)
         return [data for block in whole.split(b"\n\n") if (data := _data(block))] if end else []
 
 

@@ -103,7 +103,7 @@ class Writer:
             if any(write.retries for write in writes):
                 self._is_down, self.problem = False, None
             if not self._is_down:
-                self._commit([statement for write in writes for statement in self._built(write)])
+                self._commit([self._built(write) for write in writes])
             for write in writes:
                 write.finish()
 
@@ -139,12 +139,18 @@ class Writer:
             self.problem = self._explain(exc)
             return []
 
-    def _commit(self, statements: list[Statement]) -> None:
+    def _commit(self, writes: list[list[Statement]]) -> None:
+        """All in one transaction; each in its own if one has a value that SQLite can't take."""
+        statements = [statement for write in writes for statement in write]
         if not statements:
             return
         try:
             with GATE.inside():
                 self._execute(statements)
+        except (OverflowError, sqlite3.InterfaceError, sqlite3.ProgrammingError) as exc:
+            self.problem = self._explain(exc)
+            for write in writes if len(writes) > 1 else ():
+                self._commit([write])
         except Exception as exc:
             self._is_down, self.problem = True, self._explain(exc)
 

@@ -758,6 +758,20 @@ def test_a_key_is_in_no_exception_cause_log_or_repr(transport, caplog):
     assert KEY.get_secret_value() not in told
 
 
+def test_the_embedded_server_is_asked_once_and_clearly_to_close_its_connection():
+    heard: list[list[str]] = []
+
+    def answer(asked: httpx.Request) -> httpx.Response:
+        heard.append(asked.headers.get_list("connection"))
+        return httpx.Response(200, json={"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]})
+
+    local = builtin_endpoints()["local"].model_copy(update={"base_url": "http://127.0.0.1:1/v1"})
+    ask(request(local), httpx.MockTransport(answer))
+    models(local, httpx.MockTransport(answer))
+
+    assert heard == [["close"], ["close"]]
+
+
 def test_a_key_is_in_no_log_of_a_real_connection(server, caplog):
     caplog.set_level(logging.DEBUG)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import httpx
 import pytest
 from httpx_sse import EventSource
@@ -37,6 +39,15 @@ def test_the_data_of_each_event_comes_out_however_the_stream_is_cut(stream: byte
     found = [event for at in range(0, len(stream), cut) for event in reader.feed(stream[at : at + cut])]
 
     assert found == events
+
+
+def test_a_long_line_in_small_packets_takes_no_longer_than_its_bytes():
+    reader, begun = EventReader(), time.monotonic()
+
+    found = [event for _ in range(100_000) for event in reader.feed(b"data: 0123")] + reader.feed(b"\n\n")
+
+    assert [len(event) for event in found] == [999_994]
+    assert time.monotonic() - begun < 20  # it was 50 s when each packet copied the line so far
 
 
 PARTS = st.lists(

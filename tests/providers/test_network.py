@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -208,6 +210,40 @@ def test_an_answer_that_comes_before_all_is_sent_is_read():
     asyncio.run(run())
 
 
+def test_a_connection_on_which_part_of_a_request_was_left_out_is_not_used_again():
+    async def run() -> None:
+        connection, _ = on_wires()
+        connection.pause_writing()
+        sent = httpx.Request("POST", "http://h/", files={"a": b"x" * ENOUGH, "b": b"x" * ENOUGH})
+        asking = asyncio.create_task(connection.ask(sent))
+        await steps()
+        connection.data_received(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        connection.resume_writing()
+        await asking
+        assert [piece async for piece in connection.body(None)] == [b"no"]
+
+        assert not connection.finished()
+
+    asyncio.run(run())
+
+
+def test_a_server_that_hangs_up_while_it_takes_nothing_is_not_waited_for():
+    async def run() -> None:
+        connection, _ = on_wires()
+        connection.pause_writing()
+        asking = asyncio.create_task(connection.ask(ASKED))
+        await steps()
+        connection.eof_received()  # what is still to be sent holds `connection_lost` back
+        await steps()
+
+        assert asking.done()
+        with pytest.raises(httpx.RemoteProtocolError, match="before the response was whole"):
+            await asking
+        assert not connection.is_open
+
+    asyncio.run(run())
+
+
 def test_a_lost_connection_is_an_error_for_who_waits():
     async def run() -> None:
         connection, _ = on_wires()
@@ -264,6 +300,16 @@ WHOLE = {
     "chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\ny\r\n2\r\nes\r\n0\r\n\r\n", b"yes", True),
     "a trailer": (
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\nX-Sum: 1\r\n\r\n",
+        b"yes",
+        True,
+    ),
+    "chunks and a length": (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\n",
+        b"yes",
+        True,
+    ),
+    "room for longer chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3   \r\nyes\r\n0   \r\n\r\n",
         b"yes",
         True,
     ),
@@ -464,6 +510,52 @@ def test_a_body_that_is_left_closes_its_connection():
                 assert await anext(pieces) == TOKEN
             async with asyncio.timeout(20):
                 await ended.wait()
+
+    asyncio.run(run())
+
+
+def test_a_response_that_ends_after_all_was_closed_closes_its_connection():
+    ended = asyncio.Event()
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        assert await reader.read() == b""
+        ended.set()
+
+    async def run() -> None:
+        transport = PacedTransport()
+        async with serving(once) as port:
+            response = await transport.handle_async_request(httpx.Request("GET", f"http://127.0.0.1:{port}/"))
+            await transport.aclose()
+            assert await response.aread() == b"ok"
+
+            async with asyncio.timeout(20):
+                await ended.wait()
+
+    asyncio.run(run())
+
+
+def test_a_body_that_is_left_ends_for_the_server_although_a_forked_child_holds_the_socket():
+    ended = asyncio.Event()
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEAD + CHUNK)
+        assert await reader.read() == b""
+        ended.set()
+
+    async def run() -> None:
+        async with serving(endless) as port, plain_client(PacedTransport()) as client:
+            async with client.stream("GET", f"http://127.0.0.1:{port}/"):
+                (connection,) = (each for each in gc.get_objects() if isinstance(each, Connection) and each.is_open)
+                assert connection._transport
+                inherited = os.dup(connection._transport.get_extra_info("socket").fileno())
+            try:
+                async with asyncio.timeout(20):
+                    await ended.wait()
+            finally:
+                os.close(inherited)
 
     asyncio.run(run())
 

@@ -59,6 +59,22 @@ def test_forked_children_write_beside_their_parent(store: Store):
     assert is_whole(store)
 
 
+def test_children_that_are_forked_while_events_are_noted_note_theirs(store: Store):
+    assert output(process("noting", store.path, 30)) == "[0] None\n"
+
+
+def test_a_run_that_a_child_of_multiprocessing_made_is_kept_when_the_child_ends(store: Store):
+    assert output(process("asking", store.path)) == "['Words.', 'Words.']\n"
+
+
+def test_what_a_run_has_at_the_end_of_its_process_is_kept(store: Store):
+    assert output(process("leaving", store.path)) == ""
+
+    result = store.load(store.history()[0].id)
+    assert result.status == "cancelled"
+    assert [call.error for call in result.calls] == ["Cancelled."]
+
+
 def test_a_forked_child_goes_on_when_its_parent_closes_the_file(store: Store):
     assert output(process("outliving", store.path)) == "['before', 'first', 'second'] None\n"
     assert is_whole(store)

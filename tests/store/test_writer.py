@@ -7,7 +7,7 @@ from concurrent.futures import Future
 
 from fusion_magic.events import CallEnded
 from fusion_magic.store import Store
-from store.keeping import HERE, alter, call, keep_run, kept, one_seat, started
+from store.keeping import HERE, USAGE, alter, call, keep_run, kept, one_seat, started
 
 
 def test_a_write_is_kept_although_who_waited_was_cancelled(store: Store):
@@ -17,6 +17,16 @@ def test_a_write_is_kept_although_who_waited_was_cancelled(store: Store):
     store.settled().result(30)
 
     assert alter(store, "SELECT count(*) FROM calls") == [(50,)]
+
+
+def test_who_gives_up_waiting_changes_nothing_of_what_is_kept_and_found(store: Store):
+    store.begin(started("abc"), HERE, None).result(30)
+    store.note("abc", CallEnded(call())).cancel()
+    store.note("abc", CallEnded(call()))
+    store.keep(kept("one"), HERE, reusable=True).cancel()
+
+    assert store.find("one") is not None
+    assert len(store.load("abc").calls) == 2
 
 
 def test_writes_are_in_the_order_in_which_they_were_asked_for(store: Store):
@@ -110,3 +120,14 @@ def test_notes_that_could_not_be_written_do_not_hold_back_later_ones(store: Stor
     store.note("abc", CallEnded(call())).result(30)
 
     assert len(store.load("abc").calls) == 1
+
+
+def test_a_value_that_can_t_be_written_costs_its_own_call_only(store: Store):
+    store.begin(started("abc"), HERE, None).result(30)
+    store.keep(kept("before"), HERE, reusable=True)
+    store.keep(kept("odd", usage=USAGE.model_copy(update={"prompt_tokens": -(10**30)})), HERE, reusable=True)
+    store.keep(kept("after"), HERE, reusable=True)
+    store.settled().result(30)
+
+    assert [bool(store.find(key)) for key in ("before", "odd", "after")] == [True, False, True]
+    assert store.problem is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
 import random
 import resource
@@ -10,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from fusion_magic.events import CallStarted
 from fusion_magic.store import Store
@@ -97,6 +100,69 @@ def forking(path: Path, calls: str) -> None:
     print([os.waitpid(child, 0)[1] for child in children], store.problem)
 
 
+def noting(path: Path, forks: str) -> None:
+    """Fork again and again while a thread notes events without end; each child notes one of its own."""
+    store, event = Store(path), CallStarted("panel", "A", "vendor/a")
+    store.begin(started("parent"), HERE, None)
+
+    def note_for_ever() -> None:
+        while True:
+            store.note("parent", event)
+
+    def note(name: str) -> None:
+        signal.alarm(10)  # else a child that hangs stays for ever
+        store.begin(started(name), HERE, None)
+        store.note(name, event).result(60)
+
+    threading.Thread(target=note_for_ever, daemon=True).start()
+    ended = {os.waitpid(forked(lambda name=str(number): note(name)), 0)[1] for number in range(int(forks))}
+    print(sorted(ended), store.problem)
+
+
+def fused(settings: dict[str, Any]) -> None:
+    from fusion_magic import fuse
+
+    fuse("Why?", **settings)
+
+
+def asking(path: Path) -> None:
+    """A child of multiprocessing, which ends past `atexit`, and one of a pool, which is killed, each make a run."""
+    from pipeline.asking import judged, panel
+    from servers.openrouter import Reply, Server
+
+    os.environ["FUSION_HOME"] = str(path.parent)
+    context = multiprocessing.get_context("fork")
+    with Server() as server:
+        server.reply("judge", judged())
+        server.reply("*", Reply("Words."))
+        child = context.Process(target=fused, args=(panel(server),))
+        child.start()
+        child.join(60)
+        with context.Pool(1) as pool:
+            pool.map(fused, [panel(server)])
+    store = Store(path)
+    print([store.load(line.id).answer for line in store.history()])
+
+
+def leaving(path: Path) -> None:
+    """End while a seat writes; what the loop does not see to at the end is not done."""
+    atexit.register(os._exit, 0)  # before the loop's own is registered, so it comes after that
+    from fusion_magic.api import Running
+    from fusion_magic.events import Delta
+    from fusion_magic.request import request_for
+    from pipeline.asking import panel
+    from servers.openrouter import Reply, Server
+
+    os.environ["FUSION_HOME"] = str(path.parent)
+    has_begun = threading.Event()
+    server = Server().__enter__()  # until the process ends
+    server.reply("*", Reply("It never ends.", gap=60.0))
+    Running(
+        request_for("Why?", **panel(server, "a")), lambda event: has_begun.set() if isinstance(event, Delta) else None
+    )
+    assert has_begun.wait(60)
+
+
 def outliving(path: Path) -> None:
     """Fork while the file is open, and close it in the parent while the child is using it."""
     store = Store(path)
@@ -143,7 +209,7 @@ def ending(path: Path) -> None:
         open_store().keep(kept(str(number)), HERE, reusable=True)
 
 
+WORKS = (killed, keeping, forking, noting, asking, leaving, outliving, filling, ending)
+
 if __name__ == "__main__":
-    {work.__name__: work for work in (killed, keeping, forking, outliving, filling, ending)}[sys.argv[1]](
-        Path(sys.argv[2]), *sys.argv[3:]
-    )
+    {work.__name__: work for work in WORKS}[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])

@@ -71,7 +71,6 @@ async def carry_out(work: Work) -> Ending:
         first = await ask_or_fallback(work.run, "synthesis", work.plan.synthesizer, lambda chair: _first(work, chair))
     except CallError as exc:
         return work.unanswered(exc)
-    work.run.memory.settle()
     model = work.plan.synthesizer.model
     asked = first.question is not None
     called = f"{model} asked the panel ({first.way})." if asked else f"{model} answered alone ({first.way})."
@@ -81,6 +80,7 @@ async def carry_out(work: Work) -> Ending:
             work.run.emit(Warned(f"{model} did not ask the panel, although it was to."))
         work.run.emit(AnswerReady(first.text.strip()))
         return work.ended()
+    work.run.memory.settle()
     question = first.question or work.request.prompt
     responses = await work.panel(replace(work.briefing, prompt=question))
     if not responses:
