@@ -178,7 +178,7 @@ class Connection(asyncio.Protocol):
             if incoming.has_head:  # the rest need not be sent
                 break
             pending += part
-        else:
+        if not incoming.has_head:
             await self._send(pending, timeouts.get("write"))
             self._is_sent = not self._is_full
         while not incoming.has_head:

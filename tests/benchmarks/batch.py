@@ -1,5 +1,7 @@
 """Rows a second of `map` beside a gather with a semaphore written by hand: `python tests/benchmarks/batch.py [ROWS]`.
 
+    batch.py memory [ROWS]       megabytes of the process after each fifth of so many rows, 10,000 if not said
+
 Both ask the same server, in turn, in the same run: three seats, a judge and a synthesizer for each row. By hand nothing
 is kept, retried, limited or parsed; `map` keeps every call and run in its store.
 """
@@ -12,8 +14,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+
+import psutil
 
 from benchmarks.speed import QUESTION, ByHand, ModelServer
 from fusion_magic.batch import map
@@ -63,6 +67,27 @@ def measure(batch: Batch, server: ModelServer, round: int, rows: int) -> tuple[f
     return rows / wall, cpu / rows * 1e3, len(server.calls()) / rows
 
 
+def memory(rows: int) -> None:
+    """Megabytes as the rows go by; each comes from a generator, so that nothing but the answers is held."""
+    os.environ["FUSION_HOME"] = tempfile.mkdtemp()
+    server, process = ModelServer(CHUNKS, 0.02, 0.0), psutil.Process()
+
+    def texts() -> Iterator[str]:
+        for number in range(rows):
+            if number and number % (rows // 5) == 0:
+                print(f"{number:>7,} rows  {process.memory_info().rss / 1e6:4.0f} MB", flush=True)
+            yield f"{QUESTION} Case {number}"
+
+    at, begun = f"@{server.base_url}", time.perf_counter()
+    chairs = {"models": [f"seat{number}{at}" for number in range(SEATS)], "judge": f"judge{at}"}
+    out = map(texts(), "{text}", **chairs, synthesizer=f"writer{at}", concurrency=AT_A_TIME, progress=False)
+    took, held = time.perf_counter() - begun, sum(len(row.answer or "") for row in out)
+    print(
+        f"{rows:>7,} rows  {process.memory_info().rss / 1e6:4.0f} MB, of which answers {held / 1e6:.1f}; {took:.0f} s"
+    )
+    server.close()
+
+
 def main(rows: int) -> None:
     """Ours and by hand in turn, after one round that does not count."""
     os.environ["FUSION_HOME"] = tempfile.mkdtemp()
@@ -83,4 +108,7 @@ def main(rows: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS)
+    if sys.argv[1:2] == ["memory"]:
+        memory(int(sys.argv[2]) if len(sys.argv) > 2 else 10_000)
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else ROWS)
