@@ -217,12 +217,17 @@ def test_a_batch_that_was_left_is_named_and_taken_in_by_the_same_call(server: Ba
     assert sum(row.cost for row in out) == pytest.approx(5 * CALL)
 
 
-def test_a_batch_that_was_left_is_taken_in_beside_rows_that_are_new(server: BatchServer):
+def leave_at_half(server: BatchServer, rows: int, **settings: Any) -> None:
+    """A batch of so many rows under way at the server, that nobody waits for any more."""
     server.open.clear()
-    batch = map_background(words(3), "«{t}»", **ALONE)
+    batch = map_background(words(rows), "«{t}»", **ALONE, **settings)
     assert server.half_way.wait(SECONDS)
     batch.stop()
     server.open.set()
+
+
+def test_a_batch_that_was_left_is_taken_in_beside_rows_that_are_new(server: BatchServer):
+    leave_at_half(server, 3)
 
     out = map(words(5), "«{t}»", **ALONE)
 
@@ -231,11 +236,7 @@ def test_a_batch_that_was_left_is_taken_in_beside_rows_that_are_new(server: Batc
 
 
 def test_a_batch_that_was_left_is_found_under_another_limit_of_money(server: BatchServer):
-    server.open.clear()
-    batch = map_background(words(3), "«{t}»", **ALONE, max_usd_row=0.02)
-    assert server.half_way.wait(SECONDS)
-    batch.stop()
-    server.open.set()
+    leave_at_half(server, 3, max_usd_row=0.02)
 
     out = map(words(3), "«{t}»", **ALONE, max_usd_row=0.03)
 
@@ -245,11 +246,7 @@ def test_a_batch_that_was_left_is_found_under_another_limit_of_money(server: Bat
 
 
 def test_who_asks_afresh_takes_nothing_in_that_was_left(server: BatchServer):
-    server.open.clear()
-    batch = map_background(words(2), "«{t}»", **ALONE)
-    assert server.half_way.wait(SECONDS)
-    batch.stop()
-    server.open.set()
+    leave_at_half(server, 2)
 
     map(words(2), "«{t}»", **ALONE, fresh="all")
 
@@ -257,11 +254,7 @@ def test_who_asks_afresh_takes_nothing_in_that_was_left(server: BatchServer):
 
 
 def test_a_batch_that_its_endpoint_has_forgotten_is_said_and_asked_anew(server: BatchServer):
-    server.open.clear()
-    batch = map_background(words(2), "«{t}»", **ALONE)
-    assert server.half_way.wait(SECONDS)
-    batch.stop()
-    server.open.set()
+    leave_at_half(server, 2)
     server.batches.clear()
 
     lost, found = (map(words(2), "«{t}»", **ALONE) for _ in range(2))

@@ -492,17 +492,23 @@ def test_of_many_connections_only_some_are_kept():
     asyncio.run(run())
 
 
+def until_left(sent: bytes, left: asyncio.Event) -> Serve:
+    """Sends this for a request, and waits until the client hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        assert await reader.read() == b""
+        left.set()
+
+    return serve
+
+
 def test_a_body_that_is_left_closes_its_connection():
     ended = asyncio.Event()
 
-    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(HEAD + CHUNK)
-        assert await reader.read() == b""
-        ended.set()
-
     async def run() -> None:
-        async with serving(endless) as port, plain_client(PacedTransport()) as client:
+        async with serving(until_left(HEAD + CHUNK, ended)) as port, plain_client(PacedTransport()) as client:
             async with (
                 client.stream("GET", f"http://127.0.0.1:{port}/") as response,
                 aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as pieces,
@@ -516,16 +522,11 @@ def test_a_body_that_is_left_closes_its_connection():
 
 def test_a_response_that_ends_after_all_was_closed_closes_its_connection():
     ended = asyncio.Event()
-
-    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        assert await reader.read() == b""
-        ended.set()
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
     async def run() -> None:
         transport = PacedTransport()
-        async with serving(once) as port:
+        async with serving(until_left(whole, ended)) as port:
             response = await transport.handle_async_request(httpx.Request("GET", f"http://127.0.0.1:{port}/"))
             await transport.aclose()
             assert await response.aread() == b"ok"
@@ -539,14 +540,8 @@ def test_a_response_that_ends_after_all_was_closed_closes_its_connection():
 def test_a_body_that_is_left_ends_for_the_server_although_a_forked_child_holds_the_socket():
     ended = asyncio.Event()
 
-    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(HEAD + CHUNK)
-        assert await reader.read() == b""
-        ended.set()
-
     async def run() -> None:
-        async with serving(endless) as port, plain_client(PacedTransport()) as client:
+        async with serving(until_left(HEAD + CHUNK, ended)) as port, plain_client(PacedTransport()) as client:
             async with client.stream("GET", f"http://127.0.0.1:{port}/"):
                 (connection,) = (each for each in gc.get_objects() if isinstance(each, Connection) and each.is_open)
                 assert connection._transport
