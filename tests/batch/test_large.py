@@ -143,6 +143,7 @@ def test_two_thousand_rows_through_faults_interruptions_and_a_kill_are_answered_
         if client:
             grown = [now - rss[worker] for worker, now in memory(client).items() if worker in rss]
             assert max(grown) < 30e6
+    open_store().settled().result(30)  # what ended in the last 20 ms is still gathering
     with sqlite3.connect(open_store().path) as db:
         counts = db.execute("SELECT count(*), max(n) FROM (SELECT count(*) n FROM calls WHERE reusable GROUP BY key)")
         assert counts.fetchone() == (len(seats) * ROWS, 1)
