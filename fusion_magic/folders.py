@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+Kind = Literal["config", "cache", "data"]
+# What the folders depend on, as long as a process runs: a run asks a dozen times.
+NAMES = ("FUSION_HOME", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA")
 
-def _folder(kind: Literal["config", "cache", "data"]) -> Path:
-    home = os.environ.get("FUSION_HOME")
+
+def _folder(kind: Kind) -> Path:
+    return _found(kind, *map(os.environ.get, NAMES))
+
+
+@lru_cache(64)
+def _found(kind: Kind, home: str | None, *_: str | None) -> Path:
     if home:
         return Path(home).expanduser() / ("cache" if kind == "cache" else "")
     import platformdirs

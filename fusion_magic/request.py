@@ -48,10 +48,12 @@ def request_for(
         KeyMissing: no panel was chosen and there is no key.
     """
     settings, material = gather((chosen, *defaults, user_file().settings), namespace or {})
-    prompt = sendable(prompt)
-    refuse_keys(settings.system, settings.rubric, *(attached.text for attached in material.attachments))
-    named = default_panel() or without_key
-    if named is None and installed() is None and not (settings.panel or settings.models):
+    keys = keys_now()
+    prompt = sendable(prompt, keys)
+    refuse_keys(settings.system, settings.rubric, *(each.text for each in material.attachments), keys=keys)
+    is_chosen = bool(settings.panel or settings.models)
+    named = None if is_chosen else default_panel() or without_key
+    if named is None and installed() is None and not is_chosen:
         raise KeyMissing(
             "No key for OpenRouter: set OPENROUTER_API_KEY or type `%fusion login`; to try it without, "
             'panel="local" runs a tiny embedded model.'

@@ -158,9 +158,9 @@ async def _read(
                 if shown or chunk.reasoning:
                     run.emit(Delta(question.stage, question.label, shown, chunk.reasoning))
             # An empty first chunk only says that the model was found: it may think for minutes yet.
-            if received.finish:
+            if chunk.finish:
                 watch.reschedule(min(deadline, now + USAGE_GRACE))
-            elif received.ttft is not None and now - watched >= slack:
+            elif not received.finish and received.ttft is not None and now - watched >= slack:
                 watched = now
                 watch.reschedule(min(deadline, now + settings.gap_timeout + slack))
 

@@ -114,7 +114,7 @@ async def open_kit(plan: Plan, material: Material, notify: Notify, store: Store 
         client = await _client_web(stack, plan, web, store)
         server = server_tools(settings, web)
         told = tuple(_told(plan, names, bool(shared), bool(server)))
-        keys = tuple(environment_keys(endpoints().values()).values())
+        keys = tuple(environment_keys(endpoints().values()).values()) if shared or client else ()
         yield Kit(domains, tuple(distinct(shared).values()), server, client, told, keys, material.screen)
 
 

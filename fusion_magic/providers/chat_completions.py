@@ -22,6 +22,7 @@ from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, St
 from ..keys import find_key, require_sendable
 from . import ChatRequest, Chunk, ModelInfo
 from .asked import body_of, headers_of
+from .connection import Timeouts
 from .event_stream import EventReader
 from .json_values import as_list, as_object, as_text
 from .network import PacedTransport, client_of, plain_client
@@ -123,6 +124,7 @@ class ChatCompletions:
             self._http = plain_client(direct)
         self._headers = dict(self._http.headers)
         self._send: Send = partial(self._http.send, stream=True) if by_proxy else direct.handle_async_request
+        self._post = direct.post if isinstance(direct, PacedTransport) and not by_proxy else self._post_by_httpx
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -155,20 +157,22 @@ class ChatCompletions:
         self, url: httpx.URL, body: dict[str, Any], headers: Mapping[str, str], connect_timeout: float
     ) -> AsyncGenerator[httpx.Response]:
         """What is answered to a POST; past the client's cookies, redirects and hooks, which take half of its time."""
-        request = httpx.Request(
-            "POST",
-            url,
-            headers={**self._headers, **headers, "Content-Type": "application/json"},
-            content=json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8"),
-            extensions={"timeout": {"connect": connect_timeout}},
-        )
-        response = await self._send(request)
-        response.request = request
+        content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8")
+        headers = {**self._headers, **headers, "Content-Type": "application/json"}
+        response = await self._post(url, headers, content, {"connect": connect_timeout})
         log.debug("POST %s: %d", url, response.status_code)
         try:
             yield response
         finally:
             await response.aclose()
+
+    async def _post_by_httpx(
+        self, url: httpx.URL, headers: Mapping[str, str], content: bytes, timeouts: Timeouts
+    ) -> httpx.Response:
+        request = httpx.Request("POST", url, headers=headers, content=content, extensions={"timeout": timeouts})
+        response = await self._send(request)
+        response.request = request
+        return response
 
     async def models(self, endpoint: Endpoint) -> tuple[ModelInfo, ...]:
         """The endpoint's /models. Raises CallError or KeyMissing."""
@@ -261,7 +265,7 @@ async def _whole_body(response: httpx.Response) -> AsyncGenerator[list[bytes], N
 async def _events(response: httpx.Response) -> AsyncGenerator[list[bytes], None]:
     """The data of an event stream's events up to its [DONE], as they come together."""
     reader = EventReader()
-    async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_bytes())) as pieces:
+    async with aclosing(_pieces(response)) as pieces:
         async for piece in pieces:
             events = [said for event in reader.feed(piece) if (said := event.strip())]
             is_done = DONE in events
@@ -274,6 +278,12 @@ async def _events(response: httpx.Response) -> AsyncGenerator[list[bytes], None]
             async with asyncio.timeout(END_OF_BODY):
                 async for _ in pieces:
                     pass
+
+
+def _pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
+    """The body as it comes: past what httpx does with each piece, where nothing is compressed."""
+    pieces = response.aiter_bytes() if "content-encoding" in response.headers else aiter(response.stream)  # type: ignore[arg-type]
+    return cast("AsyncGenerator[bytes]", pieces)
 
 
 @lru_cache(64)  # to read an address takes longer than to send a request

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from typing import cast
 
 import httptools
@@ -23,6 +23,7 @@ MOST = 262_144  # bytes that wait here before the other side has to
 ENOUGH = 32_768  # bytes that are handed over without a pause
 LIMIT_OF_HEAD = 131_072  # bytes of a response's head
 DONE = (b"[DONE]\n\n", b"[DONE]\r\n\r\n")
+Timeouts = Mapping[str, float | None]  # seconds for "connect", "read" and "write", as in httpx
 UNSENDABLE = re.compile(rb"[\r\n\0]")
 
 
@@ -167,10 +168,9 @@ class Connection(asyncio.Protocol):
 
     async def ask(self, request: httpx.Request) -> Incoming:
         """Send the request; returns its response as soon as the head is there. Raises httpx.TransportError."""
-        timeouts: dict[str, float | None] = request.extensions.get("timeout", {})
-        self._incoming = incoming = Incoming(has_body=request.method != "HEAD")
-        self._readings, self._is_sent = 0, False
-        pending = _head_of(request)
+        timeouts: Timeouts = request.extensions.get("timeout", {})
+        incoming = self._expect(has_body=request.method != "HEAD")
+        pending = head_of(request.method, request.url, request.headers.raw)
         async for part in cast("AsyncIterable[bytes]", request.stream):
             if len(pending) + len(part) > ENOUGH:
                 await self._send(pending, timeouts.get("write"))
@@ -178,8 +178,24 @@ class Connection(asyncio.Protocol):
             if incoming.has_head:  # the rest need not be sent
                 break
             pending += part
+        return await self._answer(pending, timeouts)
+
+    async def ask_whole(self, request: bytes, timeouts: Timeouts) -> Incoming:
+        """The same for a request that is there with head and body."""
+        self._expect()
+        return await self._answer(request, timeouts)
+
+    def _expect(self, *, has_body: bool = True) -> Incoming:
+        self._incoming = Incoming(has_body=has_body)
+        self._readings, self._is_sent = 0, False
+        return self._incoming
+
+    async def _answer(self, rest: bytes, timeouts: Timeouts) -> Incoming:
+        """The response as soon as its head is there, once the rest of the request is sent."""
+        assert self._incoming is not None
+        incoming = self._incoming
         if not incoming.has_head:
-            await self._send(pending, timeouts.get("write"))
+            await self._send(rest, timeouts.get("write"))
             self._is_sent = not self._is_full
         while not incoming.has_head:
             await self._more(timeouts.get("read"))
@@ -269,14 +285,15 @@ class Connection(asyncio.Protocol):
         _wake(self._writer)
 
 
-def _head_of(request: httpx.Request) -> bytes:
+def head_of(method: str, url: httpx.URL, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
     """The request line and the headers. Raises httpx.LocalProtocolError for what can't be sent."""
-    lines = [b"%s %s HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
-    lines += [b"%s: %s" % header for header in request.headers.raw]
+    lines = [b"%s %s HTTP/1.1" % (method.encode("ascii"), url.raw_path)]
+    for header in headers:
+        if header[0].lower() == b"transfer-encoding":
+            raise httpx.LocalProtocolError("a body of unknown length can't be sent")
+        lines.append(b"%s: %s" % header)
     if any(map(UNSENDABLE.search, lines)):
         raise httpx.LocalProtocolError("a header has a line break in it")
-    if "transfer-encoding" in request.headers:
-        raise httpx.LocalProtocolError("a body of unknown length can't be sent")
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from urllib.request import getproxies
 
 import httpx
 
-from .connection import Connection
+from .connection import Connection, Incoming, Timeouts, head_of
 
 KEPT = 64  # idle connections to one server; the next request takes the last one, so their number costs nothing
 KEPT_SECONDS = 4.0  # uvicorn and Node.js close what has been idle for 5 s; one that closes as it is used is a lost call
@@ -31,17 +31,43 @@ class PacedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the response's body is still to come. Raises httpx.TransportError."""
-        origin = _origin(request.url)
-        connection = self._take(origin) or await self._connect(origin, request.extensions.get("timeout", {}))
+        timeouts: Timeouts = request.extensions.get("timeout", {})
+        is_last = request.headers.get("connection", "").lower() == "close"
+        return await self._exchange(request.url, timeouts, lambda connection: connection.ask(request), is_last=is_last)
+
+    async def post(
+        self, url: httpx.URL, headers: Mapping[str, str], content: bytes, timeouts: Timeouts
+    ) -> httpx.Response:
+        """The same for a POST whose content is there, without what httpx makes of a request.
+
+        Args:
+            url: where to.
+            headers: all but those of address and length; names in any case.
+            content: the body.
+            timeouts: seconds, by name as in httpx.
+        """
+        lines = [(b"Host", url.netloc), (b"Content-Length", b"%d" % len(content))]
+        lines += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
+        sent = head_of("POST", url, lines) + content
+        is_last = headers.get("connection", "").lower() == "close"
+        return await self._exchange(
+            url, timeouts, lambda connection: connection.ask_whole(sent, timeouts), is_last=is_last
+        )
+
+    async def _exchange(
+        self, url: httpx.URL, timeouts: Timeouts, ask: Callable[[Connection], Awaitable[Incoming]], *, is_last: bool
+    ) -> httpx.Response:
+        origin = _origin(url)
+        connection = self._take(origin) or await self._connect(origin, timeouts)
         try:
-            incoming = await connection.ask(request)
+            incoming = await ask(connection)
         except BaseException:
             connection.close()
             raise
         return httpx.Response(
             incoming.status,
             headers=incoming.headers,
-            stream=_Body(self, origin, connection, request),
+            stream=_Body(self, origin, connection, timeouts.get("read"), is_last=is_last),
             extensions={"http_version": b"HTTP/1.1", "reason_phrase": incoming.reason},
         )
 
@@ -74,7 +100,7 @@ class PacedTransport(httpx.AsyncBaseTransport):
             connection.close()
         return None
 
-    async def _connect(self, origin: Origin, timeouts: dict[str, float | None]) -> Connection:
+    async def _connect(self, origin: Origin, timeouts: Timeouts) -> Connection:
         scheme, host, port = origin
         loop = asyncio.get_running_loop()
         tls = self._tls() if scheme == "https" else None
@@ -106,11 +132,11 @@ class PacedTransport(httpx.AsyncBaseTransport):
 class _Body(httpx.AsyncByteStream):
     """The body of a response, and what becomes of its connection."""
 
-    def __init__(self, owner: PacedTransport, origin: Origin, connection: Connection, request: httpx.Request) -> None:
+    def __init__(
+        self, owner: PacedTransport, origin: Origin, connection: Connection, timeout: float | None, *, is_last: bool
+    ) -> None:
         self._owner, self._origin, self._connection = owner, origin, connection
-        self._timeout: float | None = request.extensions.get("timeout", {}).get("read")
-        self._is_last = request.headers.get("connection", "").lower() == "close"
-        self._is_closed = False
+        self._timeout, self._is_last, self._is_closed = timeout, is_last, False
 
     def __aiter__(self) -> AsyncGenerator[bytes]:
         return self._connection.body(self._timeout)

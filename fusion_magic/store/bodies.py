@@ -1,4 +1,4 @@
-"""Values as compressed JSON, and a run's events with their class's name as tag."""
+"""Values as JSON, compressed if they are long, and a run's events with their class's name as tag."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from functools import cache
 from typing import Any, cast, get_args
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from ..events import AnswerReady, Event
 
+SHORT = 2_000  # bytes that are kept as they are: to compress them takes longer than to write them
+DEFLATED = b"\x78"  # how compressed ones begin (RFC 1950), and no JSON does
 PICTURE = 1_000  # characters from which a data: address is worth leaving out
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -23,15 +26,23 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 
 def packed(value: object) -> bytes:
-    """JSON, compressed. A lone surrogate, which UTF-8 has no bytes for, comes back as it was."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return zlib.compress(text.encode("utf-8", "surrogatepass"))
+    """JSON of values, models and events, compressed if long; a lone surrogate, which UTF-8 has no bytes for, comes back too."""
+    try:
+        body = to_json(value, by_alias=False)
+    except ValueError:
+        body = json.dumps(value, default=_plain, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return body if len(body) < SHORT else zlib.compress(body)
+
+
+def _plain(value: object) -> Any:
+    return TypeAdapter(type(value)).dump_python(value, mode="json")
 
 
 def unpacked(body: bytes) -> Any:
     """The value that was packed. Raises ValueError for anything else."""
     try:
-        return json.loads(zlib.decompress(body).decode("utf-8", "surrogatepass"))
+        whole = zlib.decompress(body) if body.startswith(DEFLATED) else body
+        return json.loads(whole.decode("utf-8", "surrogatepass"))
     except (zlib.error, RecursionError) as exc:
         raise ValueError(str(exc)) from exc
 
@@ -43,12 +54,8 @@ def clean(text: str) -> str:
 
 def events_body(events: Iterable[Event]) -> bytes:
     """Events that followed each other; without the object that an answer was parsed into, which can be anything."""
-    return packed([_named(AnswerReady(each.answer) if isinstance(each, AnswerReady) else each) for each in events])
-
-
-def _named(event: Event) -> list[Any]:
-    name = type(event).__name__
-    return [name, _adapter(name).dump_python(event, mode="json")]
+    told = (AnswerReady(each.answer) if isinstance(each, AnswerReady) else each for each in events)
+    return packed([[type(event).__name__, event] for event in told])
 
 
 def events_from(body: bytes) -> list[Event]:

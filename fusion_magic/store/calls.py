@@ -17,7 +17,7 @@ WEB_SECONDS = 86_400.0  # pages change
 
 def kept(call: KeptCall, reusable: bool) -> list[Statement]:
     """Keep a call."""
-    body = packed([call.call.model_dump(mode="json"), without_pictures(call.request), call.answer])
+    body = packed([call.call, without_pictures(call.request), call.answer])
     values = (call.key, call.run, call.made.timestamp(), reusable, body)
     return [("INSERT INTO calls (key, run, made, reusable, body) VALUES (?, ?, ?, ?, ?)", values)]
 

@@ -44,7 +44,7 @@ def drafted(run: str, drafts: Mapping[tuple[Stage, str], str]) -> list[Statement
 def ended(result: FusionResult, place: Place) -> list[Statement]:
     """The record of a run in place of its journal."""
     saved = sum(call.saved or 0.0 for call in result.calls if call.reused)
-    record = packed(result.model_dump(mode="json"))
+    record = packed(result)
     return [
         # Once more: where the store was out of reach when the run began it has no journal.
         (_RUN, _row(result, place, result.settings.get("thread"))),

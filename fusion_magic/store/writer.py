@@ -6,19 +6,18 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from .file import transaction
 from .forks import Gate
 
-IDLE = 2.0  # seconds after which the file is closed; opening it again takes a millisecond
 # Seconds for which writes gather into one transaction, unless somebody waits for them; a crash may cost as much.
 GATHER = 0.02
+ROUNDS = 100  # of gathering in which nothing comes, until the file is closed; opening it again takes a millisecond
 Statement = tuple[str, Sequence[Any]]
 
 
@@ -36,11 +35,6 @@ class Write:
     build: Callable[[], list[Statement]]
     retries: bool = False  # tries again although the last write failed
     is_urgent: bool = False  # somebody waits for it
-    done: Future[None] = field(default_factory=_under_way)
-
-    def finish(self) -> None:
-        """Tell who waits."""
-        self.done.set_result(None)
 
 
 class Writer:
@@ -64,7 +58,8 @@ class Writer:
             _inherited.append(self._db)
         self._db = None
         self._filled = threading.Condition()
-        self._waiting: deque[Write] = deque()
+        self._waiting: list[Write] = []
+        self._written = _under_way()  # of all that waits
         self._is_idle = self._is_urgent = False
         self._thread: threading.Thread | None = None
         self._is_down = False
@@ -81,11 +76,12 @@ class Writer:
         with self._filled:
             self._waiting.append(write)
             self._is_urgent |= write.is_urgent
+            written = self._written
             if self._thread is None:
                 self._start()
             if self._is_idle or write.is_urgent:
                 self._filled.notify()
-        return write.done
+        return written
 
     def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="fusion_magic store", daemon=True)
@@ -94,41 +90,36 @@ class Writer:
             self._thread = thread
         except RuntimeError as exc:  # no thread is left to be had
             self.problem = self._explain(exc)
-            while self._waiting:
-                self._waiting.popleft().finish()
+            self._taken()[1].set_result(None)
 
     def _run(self) -> None:
         while True:
-            writes = self._take()
+            writes, written = self._take()
             if any(write.retries for write in writes):
                 self._is_down, self.problem = False, None
             if not self._is_down:
                 self._commit([self._built(write) for write in writes])
-            for write in writes:
-                write.finish()
+            written.set_result(None)
 
-    def _take(self) -> list[Write]:
-        """What waits; closes the file after a while in which nothing came."""
-        with self._filled:
-            if self._has_come(timeout=IDLE):
-                return self._gathered()
+    def _take(self) -> tuple[list[Write], Future[None]]:
+        """What waits, and what to tell when it is written; closes the file after a while in which nothing came."""
+        for _ in range(ROUNDS):  # looking is cheaper for a run than to wake this thread with each write
+            with self._filled:
+                self._filled.wait_for(lambda: self._is_urgent, timeout=GATHER)
+                if self._waiting:
+                    return self._taken()
         if self._db is not None:
             with GATE.inside():
                 self.let_go()
         with self._filled:
-            self._has_come()
-            return self._gathered()
+            self._is_idle = True
+            self._filled.wait_for(lambda: self._waiting)
+            self._is_idle = False
+        return self._take()
 
-    def _has_come(self, timeout: float | None = None) -> bool:
-        self._is_idle = True
-        has_come = self._filled.wait_for(lambda: self._waiting, timeout)
-        self._is_idle = False
-        return bool(has_come)
-
-    def _gathered(self) -> list[Write]:
-        self._filled.wait_for(lambda: self._is_urgent, timeout=GATHER)
-        taken, self._is_urgent = list(self._waiting), False
-        self._waiting.clear()
+    def _taken(self) -> tuple[list[Write], Future[None]]:
+        taken = self._waiting, self._written
+        self._waiting, self._written, self._is_urgent = [], _under_way(), False
         return taken
 
     def _built(self, write: Write) -> list[Statement]:

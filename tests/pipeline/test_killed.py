@@ -28,6 +28,7 @@ from servers.openrouter import Reply, Request, Server
 
 RUNS = 20
 LENGTH = 1.2  # seconds that a run takes at least; kills are spread over them
+EARLY = 0.1  # seconds: its beginning is on the disk, and nothing is answered
 SECONDS = 60.0
 CALLED = Reply("", tool_calls=[("call_1", "look", '{"city": "Paris"}')])
 
@@ -90,9 +91,9 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Killed]]:
 
 
 def kill_each(server: Server, pids: dict[int, int]) -> None:
-    """Kill every run a random time after its first request came, some before that."""
+    """Kill every run a random time after its first request came, some before any answer."""
     chance, begun = random.Random(5), dict[int, float]()
-    waits = {number: chance.uniform(0, LENGTH) if number > 2 else 0.0 for number in pids}
+    waits = {number: chance.uniform(0, LENGTH) if number > 2 else EARLY for number in pids}
     deadline = time.monotonic() + SECONDS
     while waits and time.monotonic() < deadline:
         for request in chats(server):

@@ -105,14 +105,23 @@ def windows(content: bytes) -> set[bytes]:
     return {content[at : at + WINDOW] for at in range(len(content))}
 
 
-def pieces(store: Store) -> set[bytes]:
-    """Pieces of every stored body, which stand in the file as they are, but may be broken where a page ends."""
-    bodies = alter(
+def bodies(store: Store) -> list[bytes]:
+    rows = alter(
         store,
         "SELECT body FROM calls UNION ALL SELECT body FROM events UNION ALL SELECT body FROM drafts"
         " UNION ALL SELECT body FROM records UNION ALL SELECT body FROM web",
     )
-    return {body[at : at + WINDOW] for (body,) in bodies for at in range(0, len(body) - WINDOW, WINDOW)}
+    return [body for (body,) in rows]
+
+
+def pieces(store: Store) -> set[bytes]:
+    """Pieces of every stored body, which stand in the file as they are, but may be broken where a page ends."""
+    return {body[at : at + WINDOW] for body in bodies(store) for at in range(0, len(body) - WINDOW, WINDOW)}
+
+
+def words(store: Store) -> set[bytes]:
+    """Whatever can be read in the stored bodies, wherever it begins."""
+    return {window for body in bodies(store) for window in windows(body)}
 
 
 def fill(store: Store, run: str, prompt: str) -> None:
@@ -129,7 +138,7 @@ def fill(store: Store, run: str, prompt: str) -> None:
 def test_what_is_forgotten_is_in_no_byte_of_the_files(store: Store):
     for number in range(2):
         fill(store, f"before{number}", "Weather")
-    others = pieces(store)
+    others = words(store)
     fill(store, "secret", SECRET)
     fill(store, "after", "Weather")
     secret = {piece for piece in pieces(store) if piece not in others}
@@ -142,7 +151,7 @@ def test_what_is_forgotten_is_in_no_byte_of_the_files(store: Store):
     left = files(store)
     assert SECRET.encode() not in left
     assert b"secret" not in left
-    gone = secret - pieces(store)
+    gone = secret - words(store)
     assert len(gone) > 500
     assert gone & windows(left) == set()
     assert store.find("secret 7") is None
@@ -179,6 +188,6 @@ def test_text_in_flight_is_overwritten_when_the_run_ends(store: Store):
 
     alter(store, "PRAGMA wal_checkpoint(TRUNCATE)")
 
-    gone = draft - pieces(store)
+    gone = draft - words(store)
     assert len(gone) > 500
     assert gone & windows(files(store)) == set()
