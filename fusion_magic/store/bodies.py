@@ -26,7 +26,7 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 
 def packed(value: object) -> bytes:
-    """JSON of values, models and events, compressed if long; a lone surrogate, which UTF-8 has no bytes for, comes back too."""
+    """JSON of values, models and events. A lone surrogate, which UTF-8 has no bytes for, comes back as it was."""
     try:
         body = to_json(value, by_alias=False)
     except ValueError:
