@@ -45,6 +45,15 @@ def data_dir() -> Path:
     return _folder("data")
 
 
+def state_of(path: str) -> tuple[int, ...] | None:
+    """What changes when a file is written; None if there is none, or it can't be looked at."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
+
+
 def shown(path: Path) -> str:
     """A path for a text that others may read: the user's home is ~."""
     return f"~/{path.relative_to(Path.home()).as_posix()}" if path.is_relative_to(Path.home()) else str(path)

@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 
 from .endpoints import Endpoint
 from .errors import KeyMissing, SettingsError
-from .folders import config_dir
+from .folders import config_dir, state_of
 
 SERVICE = "fusion_magic"
 IN_KEYRING = {"in": "keyring"}
@@ -26,6 +27,12 @@ def find_key(endpoint: Endpoint) -> SecretStr | None:
         return SecretStr(value)
     value = _kept(endpoint.name, _stored().get(endpoint.name))
     return SecretStr(value) if value else None
+
+
+def is_in_keyring(endpoint: Endpoint) -> bool:
+    """Whether the system's keyring has to be asked for the key, which may wait for its user."""
+    has_value = endpoint.key_env and os.environ.get(endpoint.key_env, "").strip()
+    return not has_value and _stored().get(endpoint.name) == IN_KEYRING
 
 
 def _kept(name: str, entry: object) -> str:
@@ -102,8 +109,15 @@ def _path() -> Path:
 
 
 def _stored() -> dict[str, Any]:
+    path = os.path.join(config_dir(), "keys.json")
+    state = state_of(path)
+    return dict(_entries(path, state)) if state else {}
+
+
+@lru_cache(4)  # a run asks for it with each call
+def _entries(path: str, _: object) -> dict[str, Any]:
     try:
-        entries: object = json.loads(_path().read_text(encoding="utf-8"))
+        entries: object = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return cast("dict[str, Any]", entries) if isinstance(entries, dict) else {}

@@ -16,7 +16,7 @@ from pydantic import Field
 from .chosen import Chosen, checked, nearest
 from .endpoints import Endpoint, builtin_endpoints, local_model_name, split_model
 from .errors import SettingsError, UnknownPanel
-from .folders import config_dir
+from .folders import config_dir, state_of
 from .keys import find_key
 from .settings import Panel, Panelist, Settings
 
@@ -64,7 +64,7 @@ def user_file() -> UserFile:
     """
     # Strings, of which a look takes a fraction of a Path's time: a run looks half a dozen times.
     own, project = os.path.join(config_dir(), "fusion.toml"), os.path.join(_working_folder(), "fusion.toml")
-    return _user_file(own, project, (_state_of(own), _state_of(project)))
+    return _user_file(own, project, (state_of(own), state_of(project)))
 
 
 def _working_folder() -> str:
@@ -73,15 +73,6 @@ def _working_folder() -> str:
         return os.getcwd()
     except FileNotFoundError:
         return os.devnull
-
-
-def _state_of(path: str) -> tuple[int, ...] | None:
-    """What changes when a file is written; None if there is none, or it can't be looked at."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size
 
 
 @functools.lru_cache(8)  # a run asks for it a dozen times

@@ -114,8 +114,8 @@ async def _remembered(plan: Plan, briefing: Briefing, request: FusionRequest, me
     found: set[Place] = set()
     for chair in asked:
         label, bag = chair.seat.label, briefing.bag(chair)
-        question = question_for(looking, chair, briefing, bag, [])
-        if await is_remembered(looking, chair, replace(question, sample=samples[label], tools=bag.specs())):
+        question = question_for(looking, chair, briefing, bag, [], samples[label])
+        if await is_remembered(looking, chair, replace(question, tools=bag.specs())):
             found.add(("panel", label))
     uses_tools = any(briefing.bag(chair).own for chair in plan.seats) or plan.settings.judge_tools
     if len(found) == len(asked) and not uses_tools and not given.alone:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Generator, Mapping
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -177,24 +177,27 @@ class Memory:
         elif isinstance(event, CallEnded):
             self._in_flight.discard((event.call.stage, event.call.label))
 
-    @asynccontextmanager
-    async def keeping_drafts(self, state: Fold) -> AsyncGenerator[None]:
+    @contextmanager
+    def keeping_drafts(self, state: Fold) -> Generator[None]:
         """In this block the texts that are being written are kept every two seconds."""
-        task = asyncio.create_task(self._keep_drafts(state)) if self._store else None
-        try:
+        if self._store is None:
             yield
-        finally:
-            if task:
-                task.cancel()
+            return
+        loop, store = asyncio.get_running_loop(), self._store
 
-    async def _keep_drafts(self, state: Fold) -> None:
-        assert self._store is not None
-        while True:
-            await asyncio.sleep(DRAFT_SECONDS)
+        def keep() -> None:
+            nonlocal timer
+            timer = loop.call_later(DRAFT_SECONDS, keep)
             drafts = {place: text for place in self._in_flight if (text := state.written(*place))}
             if drafts != self._drafts:
                 self._drafts = drafts
-                self._store.draft(self._run, drafts)
+                store.draft(self._run, drafts)
+
+        timer = loop.call_later(DRAFT_SECONDS, keep)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def settle(self) -> None:
         """Have all that was kept written to the disk; the next call waits for it, see `settled`."""
@@ -205,9 +208,12 @@ class Memory:
         """Wait until what was to be written is on the disk, if it is not long since."""
         settling = self._settling
         if settling is not None and not settling.done():
-            _, late = await asyncio.wait([asyncio.wrap_future(settling)], timeout=SETTLE_SECONDS)
-            if late and settling is self._settling:
-                self._settling = None  # one wait for a disk that hangs is enough
+            try:
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await asyncio.wrap_future(settling)
+            except TimeoutError:
+                if settling is self._settling:
+                    self._settling = None  # one wait for a disk that hangs is enough
 
     async def has_begun(self) -> None:
         """Wait until the run's beginning is on the disk, or `problem` says why not; mostly it is, long since."""

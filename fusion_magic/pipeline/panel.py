@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import prompts_small
@@ -120,7 +120,9 @@ async def ask_panel(run: Run, plan: Plan, briefing: Briefing, skips: Skips) -> t
             group.create_task(_seat(run, chair, briefing, quorum, skips, samples[chair.seat.label])) for chair in asked
         ]
         await quorum.reached.wait()
-        _, late = await asyncio.wait(tasks, timeout=plan.settings.grace)
+        late = {task for task in tasks if not task.done()}
+        if late:
+            _, late = await asyncio.wait(late, timeout=plan.settings.grace)
         quorum.left_behind = bool(late)
         for task in late:
             task.cancel()
@@ -139,7 +141,7 @@ async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skip
 
     async def answer(chair: Chair) -> Response:
         bag = briefing.bag(chair)
-        question = replace(question_for(run, chair, briefing, bag, drafts), sample=sample)
+        question = question_for(run, chair, briefing, bag, drafts, sample)
         outcome, talk = await converse(run, chair, question, bag)
         if briefing.usable and not briefing.usable(outcome.text):
             run.memory.disown([outcome.key])
@@ -163,8 +165,8 @@ async def _seat(run: Run, chair: Chair, briefing: Briefing, quorum: Quorum, skip
     quorum.seat_ended(response)
 
 
-def question_for(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: list[str]) -> Question:
-    """What a seat is asked first."""
+def question_for(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: list[str], sample: int) -> Question:
+    """What a seat is asked first; `sample` tells apart those that are asked the very same."""
     seat, settings, small = chair.seat, run.settings, chair.is_tiny
     system = (seat.system, settings.system, USE_TOOLS if bag else None)
     version = prompts_small.PANEL_VERSION if small else TOOLS_VERSION if bag else PANEL_VERSION
@@ -179,6 +181,7 @@ def question_for(run: Run, chair: Chair, briefing: Briefing, bag: Bag, drafts: l
         extra=((task and task.tiny_sampling) or prompts_small.SAMPLING["panel"]) if small else {},
         temperature=settings.temperature if seat.temperature is None else seat.temperature,
         drafts=drafts,
+        sample=sample,
     )
 
 

@@ -186,7 +186,7 @@ def _seat(
             price = price_for(seat.model, endpoint, price, own)
         spare = seat.model_copy(update={"model": seat.fallback, "fallback": None}) if seat.fallback else None
         made = Chair(seat, slug, endpoint, price, chair(spare) if spare else None)
-        return replace(made, **_abilities(made, listed))
+        return replace(made, **abilities) if (abilities := _abilities(made, listed)) else made
 
     seats = tuple(chair(seat) for seat in panel.models)
     plan = simulated(Plan(panel, settings, seats, chair(panel.judge), chair(panel.synthesizer), **ends))

@@ -118,7 +118,7 @@ async def _told_run(
         try:
             if request.before_calls is not None:
                 await request.before_calls()
-            async with memory.keeping_drafts(state):
+            with memory.keeping_drafts(state):
                 status, error = await carry_out(begun, plan, kit, request, skips)
         except asyncio.CancelledError:
             tell(RunEnded("cancelled", begun.now(), "The run was stopped."))

@@ -101,7 +101,7 @@ async def converse(run: Run, chair: Chair, question: Question, bag: Bag) -> tupl
         text = without_tool_markup(outcome.text)
     if not text.strip():
         raise EmptyResponse(f"{chair.model} wrote tool calls where an answer was due.", text=outcome.text)
-    return replace(outcome, text=text), talk
+    return outcome if text == outcome.text else replace(outcome, text=text), talk
 
 
 async def research(run: Run, chair: Chair, question: Question, bag: Bag) -> Talk:

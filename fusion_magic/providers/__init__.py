@@ -15,12 +15,13 @@ from pydantic import SecretStr
 from ..endpoints import Endpoint
 from ..errors import CallError
 from ..folders import config_dir
+from ..keys import is_in_keyring
 from ..prices import FREE, UNKNOWN, Price
 from ..results import Source, Stage, Usage
 from ..settings import Effort
 
 Message = Mapping[str, Any]
-KEY_SECONDS = 1.0  # for so long a stored key that was found is not looked for again: a run asks for every call
+KEY_SECONDS = 1.0  # for so long the keyring is not asked again for a key that it had: a run asks for every call
 NO_KEY = SecretStr("")  # in a request: none is needed
 Notify = Callable[[str], None]
 
@@ -223,9 +224,9 @@ class Providers:
         return replace(request, endpoint=endpoint, key=SecretStr(child.key))
 
     async def _key(self, endpoint: Endpoint) -> SecretStr | None:
-        from .chat_completions import is_at_hand, off_loop, require_key
+        from .chat_completions import off_loop, require_key
 
-        if is_at_hand(endpoint):
+        if not is_in_keyring(endpoint):
             return require_key(endpoint)
         place = endpoint, config_dir()
         found_at, key = self._keys.get(place, (-KEY_SECONDS, None))

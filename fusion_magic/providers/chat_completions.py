@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from pydantic import SecretStr
 
 from ..endpoints import Endpoint
 from ..errors import CallError, CallTimeout, EndpointUnreachable, KeyMissing, StreamBroken
-from ..keys import find_key, require_sendable
+from ..keys import find_key, is_in_keyring, require_sendable
 from . import ChatRequest, Chunk, ModelInfo
 from .asked import body_of, headers_of
 from .connection import Timeouts
@@ -60,16 +59,9 @@ def require_key(endpoint: Endpoint) -> SecretStr | None:
     return key
 
 
-def is_at_hand(endpoint: Endpoint) -> bool:
-    """Whether the environment has the endpoint's key."""
-    return bool(endpoint.key_env and os.environ.get(endpoint.key_env, "").strip())
-
-
 async def off_loop(find: Callable[[Endpoint], SecretStr | None], endpoint: Endpoint) -> SecretStr | None:
     """The key that `find` finds, without holding up the event loop: a locked keychain waits for its user."""
-    if is_at_hand(endpoint):
-        return find(endpoint)
-    return await asyncio.to_thread(find, endpoint)
+    return await asyncio.to_thread(find, endpoint) if is_in_keyring(endpoint) else find(endpoint)
 
 
 class Reader(Protocol):
