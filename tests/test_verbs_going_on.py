@@ -66,6 +66,7 @@ def interrupted(server: Server, waiting: str, **settings: Any) -> FusionResult:
     running = Running(request_for("Why?", **panel(server, "a", "b", "c"), **settings), listen)
     assert asking.wait(10)
     assert all(answers.acquire(timeout=10) for seat in "abc" if seat != waiting)
+    server.wait_open()
     result = running.stop()
     assert result
     server.reply(waiting, judging if waiting == "judge" else Reply(f"Late answer of {waiting}."))
