@@ -716,6 +716,20 @@ def test_a_keychain_is_never_asked_in_the_event_loop(monkeypatch, use):
     assert threading.current_thread() not in asked_in
 
 
+def test_a_key_that_was_typed_anew_is_in_the_next_call(server: Server, monkeypatch: pytest.MonkeyPatch):
+    async def several() -> None:
+        providers = Providers(ChatCompletions())
+        for key in ("sk-old", "sk-new"):
+            store_key("openrouter", SecretStr(key))
+            async for _ in providers.stream(request(server, key=None)):
+                pass
+
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    asyncio.run(several())
+
+    assert [asked.headers["authorization"] for asked in server.requests] == ["Bearer sk-old", "Bearer sk-new"]
+
+
 def test_a_keychain_is_asked_once_for_the_calls_of_a_run(monkeypatch):
     asked: list[str] = []
     keyring = ModuleType("keyring")

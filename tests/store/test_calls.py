@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import zlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fusion_magic.store import Store, calls
+from fusion_magic.store.bodies import unpacked
 from store.keeping import HERE, NOW, alter, kept
 
 HOSTILE = "NUL \x00, half a pair \ud800, quotes '\"; DROP TABLE calls; -- \u202e and 日本語 🙂"
@@ -51,6 +55,19 @@ def test_a_reused_call_is_not_kept_again(store: Store):
 
     assert store.find("key") is None
     assert store.costs("model") == []
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, bytes])
+@pytest.mark.parametrize("length", [10, 10_000])
+def test_a_body_is_read_whether_it_is_compressed_or_not(store: Store, length: int, pack: Callable[[bytes], bytes]):
+    """An earlier version compressed short ones too."""
+    given = kept(answer={"text": "x" * length})
+    store.keep(given, HERE, reusable=True).result(30)
+    [(body,)] = alter(store, "SELECT body FROM calls")
+    alter(store, f"UPDATE calls SET body = x'{pack(json.dumps(unpacked(body)).encode()).hex()}'")
+
+    assert store.find("key") == given
+    assert (len(body) < length) == (length > 10)
 
 
 def test_hostile_text_comes_back_as_it_was(store: Store):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import Future
 
+import pytest
+
 from fusion_magic.events import CallEnded
-from fusion_magic.store import Store
+from fusion_magic.store import Store, writer
 from store.keeping import HERE, USAGE, alter, call, keep_run, kept, one_seat, started
 
 
@@ -74,6 +77,18 @@ def test_the_file_is_opened_again_after_it_was_let_go(store: Store):
     assert store.find("first") is not None
     assert store.find("second") is not None
     assert store.problem is None
+
+
+def test_a_thread_that_has_gone_to_rest_is_woken_by_the_next_write(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(writer, "ROUNDS", 1)
+    store.keep(kept("first"), HERE, reusable=True).result(30)
+    while not store._writer._is_idle:
+        time.sleep(0.001)
+
+    store.keep(kept("second"), HERE, reusable=True).result(30)
+
+    assert store._writer._db
+    assert alter(store, "SELECT key FROM calls ORDER BY number") == [("first",), ("second",)]
 
 
 def test_writes_that_nobody_waits_for_share_a_transaction(store: Store):
