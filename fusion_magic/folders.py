@@ -9,7 +9,10 @@ from typing import Literal
 
 Kind = Literal["config", "cache", "data"]
 # What the folders depend on, as long as a process runs: a run asks a dozen times.
-NAMES = ("FUSION_HOME", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "APPDATA", "LOCALAPPDATA")
+NAMES = (
+    *("FUSION_HOME", "HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"),
+    *("USERPROFILE", "APPDATA", "LOCALAPPDATA"),
+)
 
 
 def _folder(kind: Kind) -> Path:

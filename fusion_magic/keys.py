@@ -111,15 +111,15 @@ def _path() -> Path:
 def _stored() -> dict[str, Any]:
     path = os.path.join(config_dir(), "keys.json")
     state = state_of(path)
-    return dict(_entries(path, state)) if state else {}
-
-
-@lru_cache(4)  # a run asks for it with each call
-def _entries(path: str, _: object) -> dict[str, Any]:
     try:
-        entries: object = json.loads(Path(path).read_text(encoding="utf-8"))
+        return dict(_entries(path, state)) if state else {}
     except (OSError, ValueError):
         return {}
+
+
+@lru_cache(4)  # a run asks for it with each call; a failure is not remembered
+def _entries(path: str, _: object) -> dict[str, Any]:
+    entries: object = json.loads(Path(path).read_text(encoding="utf-8"))
     return cast("dict[str, Any]", entries) if isinstance(entries, dict) else {}
 
 

@@ -14,7 +14,7 @@ from fusion_magic import FusionError, FusionInterrupted, PanelFailed, fold, fuse
 from fusion_magic._loop import loop_thread
 from fusion_magic.api import Running, request_for
 from fusion_magic.errors import CallError, KeyMissing, SettingsError
-from fusion_magic.events import Delta, Event, RunEnded, SeatAnswered
+from fusion_magic.events import CallEnded, Delta, Event, RunEnded, SeatAnswered
 from pipeline.asking import chats, judged, panel
 from servers.openrouter import Fault, Reply, Server, analysis_json
 
@@ -213,6 +213,23 @@ def test_an_interrupt_while_waiting_keeps_the_answers_and_closes_every_connectio
     assert last() == result
     assert len(server.wait_closed()) == 2
     assert interrupted.value.__context__ is None
+
+
+@pytest.mark.parametrize("stage", ["judge", "synthesis"])
+@pytest.mark.parametrize("store", [True, False])
+def test_a_stop_at_the_end_of_a_call_asks_nobody_more(server: Server, stage: str, store: bool):
+    """As from another thread, in the moment in which the call ends."""
+
+    def listen(event: Event) -> None:
+        if isinstance(event, CallEnded) and event.call.stage == stage:
+            running.cancel()
+
+    running = Running(request_for("Why?", **panel(server, "a"), store=store, reuse="never"), listen)
+    with pytest.raises(FusionInterrupted):
+        running.wait()
+
+    assert ("writer" in {request.model for request in chats(server)}) == (stage == "synthesis")
+    assert running.state.result().status == "cancelled"
 
 
 # --- fuse_async

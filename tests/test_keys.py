@@ -76,6 +76,17 @@ def test_a_file_that_others_could_read_is_replaced_by_one_they_can_t():
     assert [path.name for path in config_dir().glob("*keys*")] == ["keys.json"]
 
 
+@pytest.mark.usefixtures("no_keyring")
+def test_a_file_that_could_not_be_read_once_is_read_again(monkeypatch: pytest.MonkeyPatch):
+    """As when a process has opened too many files."""
+    store_key("openrouter", SecretStr(KEY))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", lambda *_, **__: (_ for _ in ()).throw(OSError(24, "Too many open files")))
+        assert found() is None
+
+    assert found() == KEY
+
+
 def test_with_a_keyring_the_file_holds_no_key(keyring):
     where = store_key("openrouter", SecretStr(KEY))
 

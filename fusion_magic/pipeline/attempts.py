@@ -158,7 +158,8 @@ async def _read(
                 if shown or chunk.reasoning:
                     run.emit(Delta(question.stage, question.label, shown, chunk.reasoning))
             # An empty first chunk only says that the model was found: it may think for minutes yet.
-            if chunk.finish:
+            says_more = chunk.text or chunk.reasoning or chunk.inner  # some servers say "stop" with every chunk
+            if chunk.finish or (received.finish and says_more):
                 watch.reschedule(min(deadline, now + USAGE_GRACE))
             elif not received.finish and received.ttft is not None and now - watched >= slack:
                 watched = now

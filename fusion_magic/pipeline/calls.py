@@ -120,8 +120,7 @@ async def ask_or_fallback(
 
 async def checkpoint() -> None:
     """Where a cancellation passes that has waited for an answer to be kept."""
-    if (task := asyncio.current_task()) and task.cancelling():
-        await asyncio.sleep(0)
+    await asyncio.sleep(0)
 
 
 def _request(run: Run, chair: Chair, question: Question) -> ChatRequest:

@@ -99,6 +99,7 @@ class Memory:
         self._run = ""
         self._begun: Future[None] | None = None
         self._settling: Future[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._in_flight: set[tuple[Stage, str]] = set()
         self._drafts: Mapping[tuple[Stage, str], str] = {}
 
@@ -183,21 +184,22 @@ class Memory:
         if self._store is None:
             yield
             return
-        loop, store = asyncio.get_running_loop(), self._store
-
-        def keep() -> None:
-            nonlocal timer
-            timer = loop.call_later(DRAFT_SECONDS, keep)
-            drafts = {place: text for place in self._in_flight if (text := state.written(*place))}
-            if drafts != self._drafts:
-                self._drafts = drafts
-                store.draft(self._run, drafts)
-
-        timer = loop.call_later(DRAFT_SECONDS, keep)
+        self._watch_drafts(state)
         try:
             yield
         finally:
-            timer.cancel()
+            if self._timer:
+                self._timer.cancel()
+
+    def _watch_drafts(self, state: Fold) -> None:
+        self._timer = asyncio.get_running_loop().call_later(DRAFT_SECONDS, self._keep_drafts, state)
+
+    def _keep_drafts(self, state: Fold) -> None:
+        self._watch_drafts(state)
+        drafts = {place: text for place in self._in_flight if (text := state.written(*place))}
+        if self._store is not None and drafts != self._drafts:
+            self._drafts = drafts
+            self._store.draft(self._run, drafts)
 
     def settle(self) -> None:
         """Have all that was kept written to the disk; the next call waits for it, see `settled`."""

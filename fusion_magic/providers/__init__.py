@@ -226,9 +226,10 @@ class Providers:
     async def _key(self, endpoint: Endpoint) -> SecretStr | None:
         from .chat_completions import off_loop, require_key
 
-        if not is_in_keyring(endpoint):
-            return require_key(endpoint)
         place = endpoint, config_dir()
+        if not is_in_keyring(endpoint):
+            self._keys.pop(place, None)
+            return require_key(endpoint)
         found_at, key = self._keys.get(place, (-KEY_SECONDS, None))
         if time.monotonic() - found_at >= KEY_SECONDS:
             key = await off_loop(require_key, endpoint)

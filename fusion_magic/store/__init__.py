@@ -299,7 +299,7 @@ class Store:
         if self._writer.has_begun:
             wait([self.settled()], timeout=EXIT_SECONDS)
 
-    def _explain(self, exc: Exception) -> str:
+    def _explain(self, exc: BaseException) -> str:
         lost = "this run can be neither reused nor resumed"
         if isinstance(exc, SettingsError):
             return f"Nothing more is kept, so {lost}. {exc}"

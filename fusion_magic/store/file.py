@@ -57,6 +57,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # Whether a call's seconds are those of waiting for a batch.
     ("ALTER TABLE spend ADD COLUMN batched INTEGER NOT NULL DEFAULT 0",),
+    (),  # short bodies are not compressed any more, which earlier versions would take for damage
 )
 
 
@@ -70,7 +71,7 @@ def create(path: Path) -> bool:
     return True
 
 
-def advice(exc: Exception) -> str:
+def advice(exc: BaseException) -> str:
     """What to do about an error of the file."""
     name = getattr(exc, "sqlite_errorname", None) or ""
     return next((told for code, told in _ADVICE.items() if name.startswith(code)), _ELSE)

@@ -45,7 +45,7 @@ class Writer:
         explain: the sentence for what went wrong.
     """
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], explain: Callable[[Exception], str]) -> None:
+    def __init__(self, connect: Callable[[], sqlite3.Connection], explain: Callable[[BaseException], str]) -> None:
         self.problem: str | None = None
         self._connect, self._explain = connect, explain
         self._db: sqlite3.Connection | None = None
@@ -126,7 +126,7 @@ class Writer:
         """The statements; a value that can't be packed costs this write and no other."""
         try:
             return write.build()
-        except Exception as exc:
+        except BaseException as exc:  # a panic of the library that packs is no Exception, and must not end the thread
             self.problem = self._explain(exc)
             return []
 

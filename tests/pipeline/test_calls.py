@@ -23,6 +23,7 @@ from fusion_magic.errors import (
     StreamBroken,
 )
 from fusion_magic.events import CallEnded, CallRetried, CallStarted, Delta, Event, SeatFailed
+from fusion_magic.pipeline import attempts
 from fusion_magic.pipeline.accounts import Allowance
 from fusion_magic.pipeline.calls import Run, ask_or_fallback, same_model
 from fusion_magic.pipeline.plan import Chair
@@ -214,6 +215,27 @@ def test_an_empty_first_chunk_does_not_end_the_patience_for_the_first_token(serv
     result = asyncio.run(run(asked, emit=lambda event: None, providers=Providers(SlowThinker())))
 
     assert result.responses[0].content == "Late."
+
+
+class StopsWithEachChunk(SlowThinker):
+    """Gives the reason for its end at once, as some bridges do, and goes on writing."""
+
+    async def stream(self, request: ChatRequest) -> AsyncGenerator[Chunk, None]:
+        yield Chunk(text="one", finish="stop", served=request.model)
+        for word in ("two", "three", "four", "five"):
+            await asyncio.sleep(0.1)
+            yield Chunk(text=f" {word}")
+
+
+def test_an_answer_that_goes_on_after_its_finish_reason_is_heard_to_its_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(attempts, "USAGE_GRACE", 0.25)
+    asked = request_for("Why?", **panel(server, "a"), gap_timeout=0.25, retries=0)
+
+    result = asyncio.run(run(asked, emit=lambda event: None, providers=Providers(StopsWithEachChunk())))
+
+    assert result.responses[0].content == "one two three four five"
 
 
 def test_timeout_is_the_limit_of_a_call_with_its_retries(server: Server):
