@@ -56,10 +56,9 @@ def test_under_a_tight_limit_calls_are_told_to_write_no_more_than_is_left(priced
 
 
 def test_what_no_longer_fits_is_not_sent_and_the_rest_is_judged(priced: Server):
-    dear = Reply(
-        "It is so. " * 40, usage={"prompt_tokens": 9, "completion_tokens": 90, "total_tokens": 99, "cost": 9.0}
-    )
-    priced.reply(SEATS[0], Reply("", tool_calls=[("1", "look", "{}")], usage=dear.usage))
+    dear = {"prompt_tokens": 9, "completion_tokens": 90, "total_tokens": 99, "cost": 9.0}
+    # When the other seats have been asked.
+    priced.reply(SEATS[0], Reply("", tool_calls=[("1", "look", "{}")], usage=dear, first_token=0.5))
 
     def look() -> str:
         """Looks."""
