@@ -16,9 +16,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 import psutil
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.speed import QUESTION, ByHand, ModelServer
 from fusion_magic.batch import map
 

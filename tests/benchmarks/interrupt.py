@@ -8,11 +8,14 @@ for a cell that only sleeps, which is what the kernel itself needs.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
+from pathlib import Path
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 from servers.openrouter import Reply, Server
 
 ROUNDS = 5
